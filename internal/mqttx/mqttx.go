@@ -1,8 +1,8 @@
 // Package mqttx is one MQTT 3.1.1 connection, made with Eclipse Paho in the one
 // way in which that library neither loses nor reorders nor hangs: no
 // reconnection of its own (a [Conn] lives once; whoever owns it dials again), a
-// write timeout, an ordered store, manual acknowledgement, and every wait
-// bounded by the life of the connection and by a context.
+// deadline on every write, an ordered store, manual acknowledgement, and every
+// wait bounded by the life of the connection and by a context.
 package mqttx
 
 import (
@@ -10,11 +10,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // ErrClosed is what publications and subscriptions under way end with after
@@ -23,7 +24,11 @@ var ErrClosed = errors.New("mqtt: connection closed")
 
 // Options describe a connection. Broker is required.
 type Options struct {
-	Broker   string // scheme://host:port with scheme tcp, tls, ws or wss (or mqtt, mqtts, ssl)
+	// Broker is scheme://host[:port] with scheme tcp, tls, ws or wss (or mqtt,
+	// mqtts, ssl); without a scheme it means tcp. The port defaults to 1883,
+	// 8883, 80 and 443. A user and password in it are used if Username is
+	// empty; they never appear in errors.
+	Broker   string
 	ClientID string // empty: the broker chooses one, which needs a clean session
 	Username string
 	Password string
@@ -32,21 +37,26 @@ type Options struct {
 	// messages while the client is away.
 	KeepSession bool
 
-	KeepAlive      time.Duration // between pings; zero: 60 s
+	KeepAlive      time.Duration // between pings, in whole seconds; zero: 60 s
 	ConnectTimeout time.Duration // of dialling and of the handshake; zero: 15 s
 	WriteTimeout   time.Duration // of one packet; zero: 10 s
-	TLS            *tls.Config   // for tls and wss; nil: the system's roots
+
+	// TLS is for tls and wss; nil means the system's roots. Giving it makes a
+	// connection encrypted even if the scheme is tcp or ws.
+	TLS *tls.Config
 
 	// Receive is called for each message, one at a time and in order, on the
 	// goroutine that reads the connection. While it blocks, nothing is read:
-	// not even the answer to a ping, so a long block ends the connection.
+	// not even the answer to a ping, so a long block ends the connection. It is
+	// not called after Close has returned, except that a call which is already
+	// under way goes on.
 	Receive func(Message)
 }
 
 // A Message is a message that was received.
 type Message struct {
 	Topic    string
-	Payload  []byte
+	Payload  []byte // not used again by the connection
 	QoS      byte
 	Retained bool
 
@@ -63,36 +73,66 @@ func (m Message) Ack() {
 }
 
 // A Conn is an established connection. Its methods may be called concurrently.
+// A connection that has ended by itself must be closed all the same.
 type Conn struct {
 	client paho.Client
+	wire   atomic.Pointer[wire]
 	done   chan struct{}
+	closed atomic.Bool
 
 	mu  sync.Mutex
 	err error // why the connection ended; valid once done is closed
+
+	publishing sync.Mutex // one Publish at a time, so that out and sent pair up
+	out        chan outgoing
+	sent       chan paho.Token
 }
 
-// Dial connects. A refusal by the broker is reported with its reason.
+// Dial connects. A refusal by the broker is reported with its reason; see
+// [IsRefused].
 func Dial(ctx context.Context, o Options) (*Conn, error) {
-	c := &Conn{done: make(chan struct{})}
-	c.client = paho.NewClient(c.options(o))
+	addr, err := parseBroker(o.Broker, o.TLS != nil)
+	if err != nil {
+		return nil, err
+	}
+	if o.Username == "" && addr.User != nil {
+		o.Username = addr.User.Username()
+		o.Password, _ = addr.User.Password()
+	}
+	addr.User = nil
+	c := &Conn{done: make(chan struct{}), out: make(chan outgoing), sent: make(chan paho.Token, 1)}
+	d := &dialer{ctx: ctx, conn: c, addr: addr, tls: o.TLS,
+		connect: orDefault(o.ConnectTimeout, 15*time.Second), write: orDefault(o.WriteTimeout, 10*time.Second)}
+	c.client = paho.NewClient(c.options(o, d))
 	token := c.client.Connect()
-	select {
-	case <-token.Done():
-	case <-ctx.Done():
-		go c.client.Disconnect(0)
+	<-token.Done() // the dialer ends it when ctx is done
+	canceled := d.release()
+	if err := token.Error(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("mqtt: connect to %s: %w", addr.Host, err)
+	}
+	if canceled {
+		c.Close()
 		return nil, ctx.Err()
 	}
-	if err := token.Error(); err != nil {
-		return nil, fmt.Errorf("mqtt: connect to %s: %w", o.Broker, err)
-	}
+	go c.send()
 	return c, nil
 }
 
-func (c *Conn) options(o Options) *paho.ClientOptions {
-	connect := orDefault(o.ConnectTimeout, 15*time.Second)
-	keepAlive := orDefault(o.KeepAlive, time.Minute)
+// IsRefused reports whether err says that the broker refused the user name,
+// password or client identifier, which trying again does not cure.
+func IsRefused(err error) bool {
+	return errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) ||
+		errors.Is(err, packets.ErrorRefusedNotAuthorised) ||
+		errors.Is(err, packets.ErrorRefusedIDRejected)
+}
+
+func (c *Conn) options(o Options, d *dialer) *paho.ClientOptions {
+	keepAlive := max(orDefault(o.KeepAlive, time.Minute), time.Second)
 	p := paho.NewClientOptions().
-		AddBroker(o.Broker).
+		AddBroker(d.addr.String()).
 		SetProtocolVersion(4).
 		SetClientID(o.ClientID).
 		SetUsername(o.Username).
@@ -100,22 +140,19 @@ func (c *Conn) options(o Options) *paho.ClientOptions {
 		SetCleanSession(!o.KeepSession).
 		SetKeepAlive(keepAlive).
 		SetPingTimeout(min(keepAlive, 10*time.Second)).
-		SetConnectTimeout(connect).
-		SetWriteTimeout(orDefault(o.WriteTimeout, 10*time.Second)).
-		SetDialer(&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).
+		SetConnectTimeout(d.connect).
+		SetWriteTimeout(d.write + time.Second). // the wire's own deadline comes first
+		SetCustomOpenConnectionFn(d.open).
 		SetAutoReconnect(false).
 		SetConnectRetry(false).
 		SetResumeSubs(false).
 		SetOrderMatters(true).
 		SetAutoAckDisabled(true).
 		SetStore(paho.NewOrderedMemoryStore()).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(err) })
-	if o.TLS != nil {
-		p.SetTLSConfig(o.TLS)
-	}
+		SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(lost(err)) })
 	receive := o.Receive
 	p.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) {
-		if receive != nil {
+		if receive != nil && !c.closed.Load() {
 			receive(Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retained: m.Retained(), msg: m})
 		}
 	})
@@ -149,86 +186,25 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
+// Fail ends the connection at once, without a word to the broker, for the
+// reason err. It is for an owner that finds that the broker does not answer.
+func (c *Conn) Fail(err error) {
+	c.end(err)
+	c.cut()
+}
+
 // Close ends the connection. If it is still up, the broker is told, which
-// discards a will; that takes at most a quarter of a second.
+// discards a will; that takes at most a quarter of a second. What the
+// connection runs in the background ends by itself within the write timeout.
 func (c *Conn) Close() {
+	c.closed.Store(true)
 	c.end(ErrClosed)
 	c.client.Disconnect(250)
+	c.cut()
 }
 
-// A Subscription is a topic filter and the highest QoS wanted for it.
-type Subscription struct {
-	Filter string
-	QoS    byte
-}
-
-// Subscribe subscribes to all of subs and waits for the broker's answer. An
-// error names the filters that the broker refused; the others are then
-// subscribed all the same.
-func (c *Conn) Subscribe(ctx context.Context, subs ...Subscription) error {
-	if len(subs) == 0 {
-		return nil
-	}
-	filters := make(map[string]byte, len(subs))
-	for _, s := range subs {
-		filters[s.Filter] = max(filters[s.Filter], s.QoS)
-	}
-	token := c.client.SubscribeMultiple(filters, nil)
-	if err := c.wait(ctx, token); err != nil {
-		return fmt.Errorf("mqtt: subscribe: %w", err)
-	}
-	var refused []error
-	if st, ok := token.(*paho.SubscribeToken); ok {
-		for filter, granted := range st.Result() {
-			if granted > 2 {
-				refused = append(refused, fmt.Errorf("mqtt: subscription to %q was refused", filter))
-			}
-		}
-	}
-	return errors.Join(refused...)
-}
-
-// Unsubscribe ends subscriptions and waits for the broker's answer.
-func (c *Conn) Unsubscribe(ctx context.Context, filters ...string) error {
-	return c.wait(ctx, c.client.Unsubscribe(filters...))
-}
-
-// A Publication is a message under way to the broker.
-type Publication struct {
-	conn  *Conn
-	token paho.Token
-}
-
-// Publish sends a message. It keeps payload until the publication is complete,
-// so payload must not be changed before then. It blocks while the connection is
-// being written to, at most for the write timeout. Messages are sent in the
-// order of the calls. There is no bound on publications under way other than
-// the 65,535 packet identifiers: the caller keeps a window.
-func (c *Conn) Publish(topic string, qos byte, retain bool, payload []byte) Publication {
-	return Publication{c, c.client.Publish(topic, qos, retain, payload)}
-}
-
-// Wait returns nil once the broker has acknowledged the message (QoS 1), or
-// once it was written (QoS 0). Any error means that it is not known whether the
-// broker has it.
-func (p Publication) Wait(ctx context.Context) error { return p.conn.wait(ctx, p.token) }
-
-// Done returns a channel that is closed when the publication is complete. It
-// may stay open when the connection ends: see [Conn.Done].
-func (p Publication) Done() <-chan struct{} { return p.token.Done() }
-
-func (c *Conn) wait(ctx context.Context, token paho.Token) error {
-	select {
-	case <-token.Done():
-		return token.Error()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-c.done:
-	}
-	select {
-	case <-token.Done():
-		return token.Error()
-	default:
-		return c.Err()
+func (c *Conn) cut() {
+	if w := c.wire.Load(); w != nil {
+		_ = w.Conn.Close()
 	}
 }
