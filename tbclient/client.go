@@ -1,0 +1,239 @@
+package tbclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/gateway"
+	"github.com/gridlinks/iot-gateway/internal/backoff"
+	"github.com/gridlinks/iot-gateway/internal/mqttx"
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// Config configures a Client. Broker is required by Dial, and so is a
+// credential: an access token, or a user name, client identifier or client
+// certificate.
+type Config struct {
+	// Broker is scheme://host[:port] with scheme tcp, tls, ws or wss, such as
+	// "tls://demo.thingsboard.io:8883".
+	Broker string
+
+	AccessToken string // sent as the user name, in place of Username and Password
+	Username    string
+	Password    string
+	ClientID    string
+
+	// TLS makes the connection encrypted whatever the scheme. With a scheme
+	// that is encrypted, nil means the system's roots. The platform's
+	// certificate is verified unless TLS says otherwise.
+	TLS *tls.Config
+
+	// Timeout is how long the platform may take to acknowledge a packet or to
+	// answer a request. Zero: 30 seconds.
+	Timeout time.Duration
+
+	// RPCTimeout is how long a device may take to carry out a remote procedure
+	// call or an attribute update, from its arrival. The platform does not tell
+	// its own time-out. Zero: 10 seconds.
+	RPCTimeout time.Duration
+
+	KeepAlive      time.Duration // between pings of an idle connection; zero: 60 seconds
+	ConnectTimeout time.Duration // zero: 15 seconds
+	WriteTimeout   time.Duration // of one packet; zero: 10 seconds
+
+	// Window and WindowBytes bound the publications that await their
+	// acknowledgement. A platform that allows less is respected. Zero: 100
+	// publications and 1 MiB.
+	Window      int
+	WindowBytes int
+
+	// MaxPayload is the largest payload that the platform takes, in bytes; four
+	// fifths of it are used. A platform that allows less is respected. Zero:
+	// 65536, the server's default.
+	MaxPayload int
+
+	// ShortestBackoff and LongestBackoff bound the delay before reconnecting.
+	// Zero: one second and one minute.
+	ShortestBackoff time.Duration
+	LongestBackoff  time.Duration
+
+	// GatewayRPC carries out remote procedure calls to the gateway's own
+	// device, in order; the request's Device is empty. It returns as HandleRPC
+	// of [connector.RPCHandler] does, and [ErrMethod] for a method that it does
+	// not know. Calls of gateway_ping do not reach it. Nil knows no method.
+	GatewayRPC func(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error)
+
+	Logger *slog.Logger // zero: slog.Default()
+}
+
+// controlWindow bounds the replies, requests and announcements that await
+// their acknowledgement, and controlBytes their size.
+const (
+	controlWindow = 100
+	controlBytes  = 1 << 20
+)
+
+func (cfg *Config) setDefaults() {
+	setDefault(&cfg.Timeout, 30*time.Second)
+	setDefault(&cfg.RPCTimeout, 10*time.Second)
+	setDefault(&cfg.KeepAlive, time.Minute)
+	setDefault(&cfg.ConnectTimeout, 15*time.Second)
+	setDefault(&cfg.WriteTimeout, 10*time.Second)
+	setDefault(&cfg.Window, 100)
+	setDefault(&cfg.WindowBytes, 1<<20)
+	setDefault(&cfg.MaxPayload, 65536)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+}
+
+func setDefault[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// A Client is a gateway.Platform that speaks to ThingsBoard. Its methods may be
+// called concurrently.
+type Client struct {
+	cfg Config
+	tr  Transport
+	log *slog.Logger
+
+	running atomic.Bool
+	count   counters
+	warned  struct{ skipped, oversize, malformed, busy quiet }
+
+	turn chan struct{} // holds one token: whoever takes it may send data
+	enc  encoder       // of whoever has the turn
+
+	mu       sync.Mutex
+	link     *link         // nil while there is no connection
+	changed  chan struct{} // closed, and replaced, when link changes
+	lastID   int64
+	requests map[int64]func(payload []byte) // on the gateway's own device
+	queries  map[int64]chan answer          // of attributes
+	devices  map[string]*device
+	dirty    []string // devices whose state on the platform is out of date
+	limits   limits
+	links    uint64 // connections so far; each has a number
+	lost     uint64 // the last connection that ended with data unacknowledged
+	noticed  uint64 // the last connection whose end a caller of Publish saw
+
+	stir chan struct{} // holds a token while dirty is not empty
+}
+
+var _ gateway.Platform = (*Client)(nil)
+
+// Dial returns a client that connects to cfg.Broker when it is run.
+func Dial(cfg Config) *Client {
+	cfg.setDefaults()
+	o := mqttx.Options{
+		Broker:         cfg.Broker,
+		ClientID:       cfg.ClientID,
+		Username:       cfg.Username,
+		Password:       cfg.Password,
+		KeepAlive:      cfg.KeepAlive,
+		ConnectTimeout: cfg.ConnectTimeout,
+		WriteTimeout:   cfg.WriteTimeout,
+		TLS:            cfg.TLS,
+	}
+	if cfg.AccessToken != "" {
+		o.Username, o.Password = cfg.AccessToken, ""
+	}
+	return New(cfg, mqttTransport{o})
+}
+
+// New returns a client that works over tr. It uses neither the address nor the
+// credentials of cfg.
+func New(cfg Config, tr Transport) *Client {
+	cfg.setDefaults()
+	c := &Client{
+		cfg:      cfg,
+		tr:       tr,
+		log:      cfg.Logger,
+		turn:     make(chan struct{}, 1),
+		changed:  make(chan struct{}),
+		requests: make(map[int64]func([]byte)),
+		queries:  make(map[int64]chan answer),
+		devices:  make(map[string]*device),
+		stir:     make(chan struct{}, 1),
+	}
+	c.enc.skip = c.skipped
+	c.enc.tooLarge = c.tooLarge
+	return c
+}
+
+// steady is how long a connection must live to make the next reconnection wait
+// the shortest delay again.
+const steady = 10 * time.Second
+
+// Run implements gateway.Platform. It reconnects for ever, and returns nil once
+// ctx is done: after the calls under way have been answered and the platform
+// was told.
+func (c *Client) Run(ctx context.Context, d gateway.Downlink) error {
+	if !c.running.CompareAndSwap(false, true) {
+		return errors.New("tbclient: client is already running")
+	}
+	defer c.running.Store(false)
+	dl := newDownlink(ctx, c, d)
+	defer dl.finish()
+	delay := backoff.Backoff{Shortest: c.cfg.ShortestBackoff, Longest: c.cfg.LongestBackoff}
+	var state report
+	for ctx.Err() == nil {
+		lived, err := c.serve(ctx, dl, &state)
+		if ctx.Err() != nil {
+			break
+		}
+		state.down(c.log, err)
+		if lived >= steady {
+			delay.Reset()
+		}
+		if delay.Wait(ctx) != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// A report logs the changes of the connection's state, and nothing else.
+type report struct {
+	state int // of the constants below
+}
+
+const (
+	starting = iota
+	up
+	lost
+	unreachable
+	refused
+)
+
+func (r *report) up(log *slog.Logger) {
+	r.state = up
+	log.Info("connected to the platform")
+}
+
+func (r *report) down(log *slog.Logger, err error) {
+	switch was := r.state; {
+	case was == up:
+		r.state = lost
+		log.Warn("connection to the platform lost, reconnecting", "error", err)
+	case errors.Is(err, ErrCredentials):
+		r.state = refused
+		if was != refused {
+			log.Error("the platform refuses the credentials, trying on", "error", err)
+		}
+	case was != unreachable && was != lost:
+		r.state = unreachable
+		log.Warn("cannot connect to the platform, trying on", "error", err)
+	default:
+		log.Debug("cannot connect to the platform", "error", err)
+	}
+}

@@ -1,0 +1,281 @@
+package tbclient
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// A payload is one message of telemetry or attributes.
+type payload struct {
+	buf        *buffer
+	attributes bool
+}
+
+type buffer struct{ b []byte }
+
+// A bufferPool keeps the memory of payloads that the platform has acknowledged.
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) get() *buffer {
+	if b, ok := p.pool.Get().(*buffer); ok {
+		b.b = b.b[:0]
+		return b
+	}
+	return &buffer{}
+}
+
+func (p *bufferPool) put(b *buffer) { p.pool.Put(b) }
+
+// An encoder turns groups into payloads that are not larger than a limit. It
+// merges the groups of one device and puts many devices into one payload. It
+// does not allocate once it has grown to its working size. The zero encoder is
+// ready to use; it is not safe for concurrent use, except for its buffers.
+type encoder struct {
+	skip     func(device, key string)                   // told of values that cannot be sent
+	tooLarge func(device, key string, bytes, limit int) // told of values that fit no payload
+
+	buffers  bufferPool
+	payloads []payload
+
+	devices []encoded      // in the order of their first group
+	slots   map[string]int // device name: index in devices
+	next    []int          // group: the next group of the same device, or -1
+
+	open    payload // the payload that is being written; its buf is nil if none is
+	limit   int
+	device  int            // the device that open's end belongs to
+	ts      int64          // and the time of its element
+	element int            // counts elements
+	inside  map[string]int // key: the last element that it is in
+
+	latest     []*telemetry.Point // attributes of the current device
+	attributes map[string]int     // key: index in latest
+}
+
+// An encoded device is one that groups say something about.
+type encoded struct {
+	name, profile string
+	first, last   int // of its groups
+}
+
+// encode returns the payloads of groups. They and e.devices are valid until
+// reset.
+func (e *encoder) encode(groups []telemetry.Group, limit int) []payload {
+	e.limit = limit
+	e.gather(groups)
+	for i := range e.devices {
+		e.encodeAttributes(i, groups)
+	}
+	e.finish()
+	now := int64(0)
+	for i := range e.devices {
+		for g := e.devices[i].first; g >= 0; g = e.next[g] {
+			for j := range groups[g].Telemetry {
+				p := &groups[g].Telemetry[j]
+				ts := p.TS
+				if ts == 0 {
+					if now == 0 {
+						now = time.Now().UnixMilli()
+					}
+					ts = now
+				}
+				e.telemetry(i, ts, p)
+			}
+		}
+	}
+	e.finish()
+	return e.payloads
+}
+
+// reset forgets what was encoded, and keeps its own memory.
+func (e *encoder) reset() {
+	clear(e.payloads)
+	clear(e.devices)
+	clear(e.latest)
+	clear(e.slots)
+	clear(e.inside)
+	clear(e.attributes)
+	e.payloads, e.devices, e.next, e.latest = e.payloads[:0], e.devices[:0], e.next[:0], e.latest[:0]
+	e.open, e.element = payload{}, 0
+}
+
+// gather links the groups of each device that have something to send.
+func (e *encoder) gather(groups []telemetry.Group) {
+	if e.slots == nil {
+		e.slots, e.inside, e.attributes = make(map[string]int), make(map[string]int), make(map[string]int)
+	}
+	e.next = slices.Grow(e.next, len(groups))
+	for i := range groups {
+		e.next = append(e.next, -1)
+		g := &groups[i]
+		if !e.sendable(g) {
+			continue
+		}
+		slot, ok := e.slots[g.Device.Name]
+		if !ok {
+			slot = len(e.devices)
+			e.slots[g.Device.Name] = slot
+			e.devices = append(e.devices, encoded{g.Device.Name, g.Device.Profile, i, i})
+			continue
+		}
+		d := &e.devices[slot]
+		e.next[d.last], d.last = i, i
+		if d.profile == "" {
+			d.profile = g.Device.Profile
+		}
+	}
+}
+
+// sendable reports whether g has a device and a value that can be sent, and
+// tells of those that cannot.
+func (e *encoder) sendable(g *telemetry.Group) bool {
+	ok := false
+	for _, points := range [...][]telemetry.Point{g.Telemetry, g.Attributes} {
+		for i := range points {
+			if g.Device.Name == "" || !points[i].Value.Valid() {
+				e.skip(g.Device.Name, points[i].Key)
+				continue
+			}
+			ok = true
+		}
+	}
+	return ok
+}
+
+// encodeAttributes writes the attributes of a device, each with its last value.
+func (e *encoder) encodeAttributes(dev int, groups []telemetry.Group) {
+	e.latest = e.latest[:0]
+	for g := e.devices[dev].first; g >= 0; g = e.next[g] {
+		for j := range groups[g].Attributes {
+			p := &groups[g].Attributes[j]
+			if !p.Value.Valid() {
+				continue
+			}
+			if i, ok := e.attributes[p.Key]; ok {
+				e.latest[i] = p
+				continue
+			}
+			e.attributes[p.Key] = len(e.latest)
+			e.latest = append(e.latest, p)
+		}
+	}
+	clear(e.attributes)
+	for _, p := range e.latest {
+		e.put(payload{attributes: true}, dev, 0, false, p)
+	}
+}
+
+// telemetry writes one reading. Readings of one time that follow each other
+// share an element, unless a key repeats.
+func (e *encoder) telemetry(dev int, ts int64, p *telemetry.Point) {
+	if !p.Value.Valid() {
+		return
+	}
+	element := ts != e.ts || e.inside[p.Key] == e.element
+	e.put(payload{}, dev, ts, element, p)
+}
+
+// What ends a payload that holds something.
+const (
+	telemetryEnd  = "}}]}"
+	attributesEnd = "}}"
+)
+
+// put writes p at the end of the open payload, or of a new one if it does not
+// fit, or not at all if it fits into none.
+func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetry.Point) {
+	for {
+		fresh := e.open.buf == nil
+		if fresh {
+			e.open = payload{buf: e.buffers.get(), attributes: kind.attributes}
+		}
+		buf := e.open.buf
+		mark := len(buf.b)
+		if kind.attributes {
+			buf.b = e.attributesTo(buf.b, dev)
+		} else {
+			buf.b = e.telemetryTo(buf.b, dev, ts, element)
+		}
+		buf.b = telemetry.AppendString(buf.b, p.Key)
+		buf.b = append(buf.b, ':')
+		buf.b = p.Value.AppendJSON(buf.b)
+		size := len(buf.b) + len(telemetryEnd)
+		if size <= e.limit {
+			e.commit(kind, dev, ts, p.Key)
+			return
+		}
+		buf.b = buf.b[:mark]
+		if fresh {
+			e.open = payload{}
+			e.buffers.put(buf)
+			e.tooLarge(e.devices[dev].name, p.Key, size, e.limit)
+			return
+		}
+		e.finish()
+	}
+}
+
+// commit remembers where the open payload ends.
+func (e *encoder) commit(kind payload, dev int, ts int64, key string) {
+	e.device = dev
+	if kind.attributes {
+		return
+	}
+	e.ts = ts
+	e.inside[key] = e.element
+}
+
+// finish closes the open payload, if there is one.
+func (e *encoder) finish() {
+	if e.open.buf == nil {
+		return
+	}
+	end := telemetryEnd
+	if e.open.attributes {
+		end = attributesEnd
+	}
+	e.open.buf.b = append(e.open.buf.b, end...)
+	e.payloads = append(e.payloads, e.open)
+	e.open = payload{}
+}
+
+func (e *encoder) attributesTo(b []byte, dev int) []byte {
+	switch {
+	case len(b) == 0:
+		b = append(b, '{')
+	case e.device == dev:
+		return append(b, ',')
+	default:
+		b = append(b, "},"...)
+	}
+	b = telemetry.AppendString(b, e.devices[dev].name)
+	return append(b, ":{"...)
+}
+
+func (e *encoder) telemetryTo(b []byte, dev int, ts int64, element bool) []byte {
+	switch {
+	case len(b) == 0:
+		b = append(b, '{')
+	case e.device == dev && !element:
+		return append(b, ',')
+	case e.device == dev:
+		b = append(b, "}},"...)
+		return e.elementTo(b, ts)
+	default:
+		b = append(b, "}}],"...)
+	}
+	b = telemetry.AppendString(b, e.devices[dev].name)
+	b = append(b, ":["...)
+	return e.elementTo(b, ts)
+}
+
+func (e *encoder) elementTo(b []byte, ts int64) []byte {
+	e.element++
+	b = append(b, `{"ts":`...)
+	b = strconv.AppendInt(b, ts, 10)
+	return append(b, `,"values":{`...)
+}

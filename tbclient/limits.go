@@ -1,0 +1,101 @@
+package tbclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// limitsGrace is how long a new connection waits for the answer to
+// getSessionLimits. A plain MQTT broker never answers.
+const limitsGrace = 2 * time.Second
+
+// usable is the part of a limit, in percent, that the client uses, as the
+// reference gateway does by default.
+const usable = 80
+
+// limits are what the platform allows a session.
+type limits struct {
+	MaxPayload  int `json:"maxPayloadSize"`
+	MaxInflight int `json:"maxInflightMessages"`
+}
+
+func parseLimits(payload []byte) (limits, error) {
+	var l struct {
+		limits
+		Error json.RawMessage `json:"error"`
+	}
+	if err := json.Unmarshal(payload, &l); err != nil {
+		return limits{}, fmt.Errorf("session limits: %w", err)
+	}
+	if len(l.Error) > 0 {
+		return limits{}, fmt.Errorf("session limits: the platform answers %.200q", l.Error)
+	}
+	if l.MaxPayload < 0 || l.MaxInflight < 0 {
+		return limits{}, errors.New("session limits: negative limit")
+	}
+	return l.limits, nil
+}
+
+// payload returns the largest payload to send, in bytes.
+func (l limits) payload(configured int) int {
+	if l.MaxPayload > 0 {
+		configured = min(configured, l.MaxPayload)
+	}
+	return configured * usable / 100
+}
+
+// windows returns how many publications of data, and how many of control
+// messages, may be under way.
+func (l limits) windows(configured int) (data, control int) {
+	data, control = configured, controlWindow
+	if l.MaxInflight > 0 {
+		data = min(data, max(1, l.MaxInflight*usable/100))
+		control = min(control, max(1, l.MaxInflight-data))
+	}
+	return data, control
+}
+
+// negotiate asks for the session's limits. Without an answer within the grace
+// time those of the last session apply; an answer that comes later still counts.
+func (c *Client) negotiate(ctx context.Context, ln *link) error {
+	id := c.nextID()
+	answered := make(chan struct{})
+	c.setOwnRequest(id, func(payload []byte) {
+		defer close(answered)
+		l, err := parseLimits(payload)
+		if err != nil {
+			c.log.Debug("no session limits", "error", err)
+			return
+		}
+		c.setLimits(ln, l)
+	})
+	topic := TopicOwnRPCRequest + strconv.FormatInt(id, 10)
+	if err := ln.send(ctx, topic, []byte(`{"method":"getSessionLimits","params":{}}`)); err != nil {
+		return err
+	}
+	grace := time.NewTimer(limitsGrace)
+	defer grace.Stop()
+	select {
+	case <-answered:
+	case <-grace.C:
+	case <-ln.sess.Done():
+		return ln.sess.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (c *Client) setLimits(ln *link, l limits) {
+	c.mu.Lock()
+	c.limits = l
+	c.mu.Unlock()
+	ln.maxPayload.Store(int64(l.payload(c.cfg.MaxPayload)))
+	data, control := l.windows(c.cfg.Window)
+	ln.data.limit(data)
+	ln.control.limit(control)
+}

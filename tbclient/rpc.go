@@ -1,0 +1,153 @@
+package tbclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// ErrMethod says that a remote procedure call names a method that does not
+// exist. A Config.GatewayRPC returns it, or an error that wraps it.
+var ErrMethod = errors.New("method not found")
+
+// call takes a remote procedure call to a device.
+func (dl *downlink) call(payload []byte) {
+	c := dl.c
+	var m struct {
+		Device string `json:"device"`
+		Data   struct {
+			ID     *int64          `json:"id"`
+			Method string          `json:"method"`
+			Params json.RawMessage `json:"params"`
+		} `json:"data"`
+	}
+	err := json.Unmarshal(payload, &m)
+	deadline := time.Now().Add(c.cfg.RPCTimeout)
+	if err == nil && (m.Device == "" || m.Data.ID == nil || m.Data.Method == "") {
+		err = errors.New("the call has no device, id or method")
+	}
+	if err != nil {
+		c.malformed(TopicRPC, err)
+		if m.Device != "" && m.Data.ID != nil {
+			dl.offer(callReply(m.Device, *m.Data.ID, telemetry.Value{}, errors.New("malformed call")), deadline)
+		}
+		return
+	}
+	c.count.calls.Add(1)
+	r := connector.RPCRequest{Device: m.Device, ID: *m.Data.ID, Method: m.Data.Method, Params: m.Data.Params}
+	err = dl.run(&dl.devices, r.Device, func() {
+		v, err := dl.carryOut(deadline, r, dl.d.HandleRPC)
+		dl.put(callReply(r.Device, r.ID, v, err), deadline)
+	})
+	if err != nil {
+		c.busy(r.Device, err)
+		dl.offer(callReply(r.Device, r.ID, telemetry.Value{}, err), deadline)
+	}
+}
+
+type rpcFunc func(context.Context, connector.RPCRequest) (telemetry.Value, error)
+
+// carryOut calls handle, unless the deadline has passed while r was waiting.
+func (dl *downlink) carryOut(deadline time.Time, r connector.RPCRequest, handle rpcFunc) (telemetry.Value, error) {
+	ctx, cancel := context.WithDeadline(dl.ctx, deadline)
+	defer cancel()
+	if dl.ctx.Err() != nil {
+		return telemetry.Value{}, errStopped
+	}
+	if ctx.Err() != nil {
+		return telemetry.Value{}, errors.New("timed out behind other commands for this device")
+	}
+	v, err := handle(ctx, r)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("the device did not answer in time")
+	}
+	return v, err
+}
+
+// ownCall takes a remote procedure call to the gateway's own device.
+func (dl *downlink) ownCall(number string, payload []byte) {
+	c := dl.c
+	topic := TopicOwnRPCResponse + number
+	var m struct {
+		Method string          `json:"method"`
+		Params json.RawMessage `json:"params"`
+	}
+	err := json.Unmarshal(payload, &m)
+	deadline := time.Now().Add(c.cfg.RPCTimeout)
+	id, numberErr := strconv.ParseInt(number, 10, 64)
+	if err = errors.Join(err, numberErr); err == nil && m.Method == "" {
+		err = errors.New("the call has no method")
+	}
+	if err != nil {
+		c.malformed(TopicOwnRPCRequest, err)
+		if numberErr == nil {
+			dl.offer(reply{topic: topic, payload: ownResult(telemetry.Value{}, errors.New("malformed call"))}, deadline)
+		}
+		return
+	}
+	c.count.calls.Add(1)
+	r := connector.RPCRequest{ID: id, Method: m.Method, Params: m.Params}
+	err = dl.run(&dl.own, "", func() {
+		if r.Method == "gateway_ping" {
+			dl.put(reply{topic: topic, payload: []byte(`{"code":200,"resp":"pong"}`)}, deadline)
+			return
+		}
+		v, err := dl.carryOut(deadline, r, c.ownMethod)
+		dl.put(reply{topic: topic, payload: ownResult(v, err)}, deadline)
+	})
+	if err != nil {
+		c.busy("", err)
+		dl.offer(reply{topic: topic, payload: ownResult(telemetry.Value{}, err)}, deadline)
+	}
+}
+
+func (c *Client) ownMethod(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	if c.cfg.GatewayRPC == nil {
+		return telemetry.Value{}, fmt.Errorf("%q: %w", r.Method, ErrMethod)
+	}
+	return c.cfg.GatewayRPC(ctx, r)
+}
+
+// callReply is the reply to a call to a device.
+func callReply(device string, id int64, v telemetry.Value, err error) reply {
+	b := telemetry.AppendString([]byte(`{"device":`), device)
+	b = append(b, `,"id":`...)
+	b = strconv.AppendInt(b, id, 10)
+	b = append(b, `,"data":`...)
+	b = appendResult(b, v, err)
+	return reply{topic: TopicRPC, payload: append(b, '}'), device: device, id: id}
+}
+
+func appendResult(b []byte, v telemetry.Value, err error) []byte {
+	switch {
+	case err != nil:
+		b = append(b, `{"error":`...)
+		b = telemetry.AppendString(b, strings.ToValidUTF8(err.Error(), "\uFFFD"))
+		return append(b, '}')
+	case v.Kind() == telemetry.KindNone:
+		return append(b, `{"success":true}`...)
+	default:
+		return v.AppendJSON(b)
+	}
+}
+
+// ownResult is the reply to a call to the gateway's own device. Errors carry a
+// code, as they do from the reference gateway.
+func ownResult(v telemetry.Value, err error) []byte {
+	b := appendResult(nil, v, err)
+	switch {
+	case err == nil:
+		return b
+	case errors.Is(err, ErrMethod):
+		return append(b[:len(b)-1], `,"code":404}`...)
+	default:
+		return append(b[:len(b)-1], `,"code":500}`...)
+	}
+}

@@ -1,0 +1,95 @@
+package tbclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gridlinks/iot-gateway/gateway"
+	"github.com/gridlinks/iot-gateway/internal/mqttx"
+)
+
+// ErrCredentials says that the platform refused the credentials. A Transport
+// wraps it, so that the log can tell this from a platform that is out of reach.
+var ErrCredentials = errors.New("tbclient: the platform refuses the credentials")
+
+// A Transport opens MQTT sessions with the platform. It does not reconnect:
+// the Client does.
+type Transport interface {
+	// Connect opens a session. From then on receive is called for each message,
+	// one at a time and in order. It does not block, and may keep payload.
+	Connect(ctx context.Context, receive func(topic string, payload []byte)) (Session, error)
+}
+
+// A Session is an MQTT session that lives once. Its methods may be called
+// concurrently.
+type Session interface {
+	// Subscribe subscribes to filters with QoS 1 and waits for the answer. An
+	// error names those that were refused; if the session has not ended, the
+	// others are subscribed.
+	Subscribe(ctx context.Context, filters ...string) error
+
+	// Publish sends payload with QoS 1, after what was published before. It
+	// keeps payload until the publication is complete. It may block while the
+	// session is being written to, and not after it has ended.
+	Publish(topic string, payload []byte) Publication
+
+	// Done returns a channel that is closed when the session has ended, and
+	// Err then returns the reason.
+	Done() <-chan struct{}
+	Err() error
+
+	// Fail ends the session at once for the reason err.
+	Fail(err error)
+
+	// Close ends the session if it has not ended, and releases what it holds.
+	Close()
+}
+
+// A Publication is a message under way.
+type Publication interface {
+	// Wait returns nil once the platform has acknowledged the message. It
+	// returns an error when the session has ended.
+	gateway.Delivery
+
+	// Done returns a channel that is closed when the message is acknowledged.
+	// It may stay open when the session ends.
+	Done() <-chan struct{}
+}
+
+// mqttTransport is the Transport of Dial.
+type mqttTransport struct {
+	options mqttx.Options
+}
+
+func (t mqttTransport) Connect(ctx context.Context, receive func(topic string, payload []byte)) (Session, error) {
+	o := t.options
+	o.Receive = func(m mqttx.Message) {
+		receive(m.Topic, m.Payload)
+		m.Ack()
+	}
+	conn, err := mqttx.Dial(ctx, o)
+	if mqttx.IsRefused(err) {
+		return nil, fmt.Errorf("%w: %w", ErrCredentials, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return mqttSession{conn}, nil
+}
+
+type mqttSession struct{ *mqttx.Conn }
+
+var _ Session = mqttSession{}
+
+func (s mqttSession) Subscribe(ctx context.Context, filters ...string) error {
+	subs := make([]mqttx.Subscription, len(filters))
+	for i, f := range filters {
+		subs[i] = mqttx.Subscription{Filter: f, QoS: 1}
+	}
+	return s.Conn.Subscribe(ctx, subs...)
+}
+
+func (s mqttSession) Publish(topic string, payload []byte) Publication {
+	return s.Conn.Publish(topic, 1, false, payload)
+}
