@@ -1,0 +1,70 @@
+package filestore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gridlinks/iot-gateway/eventstore"
+	"github.com/gridlinks/iot-gateway/eventstore/internal/disk"
+)
+
+// A round is one sync of the medium, for all who wait for it.
+type round struct {
+	done chan struct{} // closed at its end
+	err  error         // then set
+}
+
+// Sync implements eventstore.EventStore. All callers who arrive during one sync
+// share the next. An offset beyond the last record means all records. The end
+// of ctx ends the wait at once, also while the medium does not answer.
+func (s *Store) Sync(ctx context.Context, upTo uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	upTo = min(upTo, s.next-1)
+	for {
+		if s.closed {
+			return eventstore.ErrClosed
+		}
+		if upTo <= max(s.durable, s.released) {
+			return nil
+		}
+		patient := s.noSpace && s.cfg.Overflow == eventstore.Block
+		if !patient { // else the next try comes by itself
+			s.want(upTo)
+		}
+		err := s.await(ctx, s.join())
+		if err != nil && upTo > max(s.durable, s.released) {
+			return err
+		}
+	}
+}
+
+// join returns the round that begins next.
+func (s *Store) join() *round {
+	if s.round == nil {
+		s.round = &round{done: make(chan struct{})}
+	}
+	return s.round
+}
+
+// await waits for the end of r. Under Block, a full medium is no error but a
+// reason to wait longer.
+func (s *Store) await(ctx context.Context, r *round) error {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-r.done:
+	case <-s.done:
+		return eventstore.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("filestore: sync: %w", ctx.Err())
+	}
+	switch {
+	case r.err == nil || disk.IsFull(r.err) && s.cfg.Overflow == eventstore.Block:
+		return nil
+	case disk.IsFull(r.err):
+		return fmt.Errorf("filestore: sync: %w: %w", eventstore.ErrFull, r.err)
+	default:
+		return fmt.Errorf("filestore: sync: %w", r.err)
+	}
+}

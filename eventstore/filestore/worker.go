@@ -1,0 +1,75 @@
+package filestore
+
+import (
+	"cmp"
+	"log/slog"
+)
+
+// want asks for everything up to offset to be made durable.
+func (s *Store) want(offset uint64) {
+	s.target = max(s.target, offset)
+	if s.target > s.durable {
+		s.kick()
+	}
+}
+
+// kick starts the worker, unless it works already.
+func (s *Store) kick() {
+	if s.working || s.closed {
+		return
+	}
+	s.working = true
+	s.wg.Go(s.work)
+}
+
+// work does all that needs the medium, except reading, until there is no more
+// to do.
+func (s *Store) work() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.closed {
+		s.expire()
+		switch {
+		case len(s.garbage) > 0 || s.cursorDue && s.cursor != s.released:
+			_ = s.tidy() // it is tried again, and announced
+		case s.target > s.durable:
+			s.commit()
+		default:
+			s.watchAge()
+			s.cursorDue, s.working = false, false
+			return
+		}
+		s.announce()
+	}
+	s.working = false
+}
+
+// told is what the log has been told.
+type told struct {
+	failing bool
+	dropped uint64
+	losing  bool
+}
+
+// announce logs what has changed: once when the medium begins to fail and when
+// it works again, and once when the store begins to drop records.
+func (s *Store) announce() {
+	failure, was := cmp.Or(s.failure, s.untidy), s.told
+	losing := s.dropped > was.dropped || was.losing && s.released+1 < s.next
+	s.told = told{failing: failure != nil, dropped: s.dropped, losing: losing}
+	dropped, log := s.dropped, s.cfg.Logger.With(slog.String("dir", s.cfg.Dir))
+	if s.told == was {
+		return
+	}
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	switch {
+	case failure != nil && !was.failing:
+		log.Warn("event store: the medium fails, records stay in memory", slog.Any("error", failure))
+	case failure == nil && was.failing:
+		log.Info("event store: the medium works again")
+	}
+	if losing && !was.losing {
+		log.Warn("event store: records are lost to a limit or to damage", slog.Uint64("lost", dropped))
+	}
+}

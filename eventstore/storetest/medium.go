@@ -1,0 +1,228 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/gridlinks/iot-gateway/eventstore"
+	"github.com/gridlinks/iot-gateway/eventstore/filestore"
+)
+
+// ErrPower is what a Medium returns to a store that was open on it when the
+// power was cut.
+var ErrPower = errors.New("storetest: no power")
+
+var errInUse = errors.New("storetest: the medium is in use")
+
+// A Medium is a simulated disk for testing what survives a loss of power. It
+// holds files in memory, and forgets at a Crash what was not synced: contents,
+// sizes and names. Open opens a filestore.Store on it. The zero value is an
+// empty disk. All methods may be called concurrently.
+//
+// It is as unforgiving as POSIX allows: the name of a new file, and the effect
+// of a rename or removal, last only after a sync of the folder, and what a
+// failed sync should have written is not written by a later one either.
+type Medium struct {
+	mu       sync.Mutex
+	live     map[string]*inode
+	durable  map[string]*inode
+	power    *power // of the store that has it open, or nil
+	store    *filestore.Store
+	leftover Leftover
+	capacity int64 // 0: no limit
+	failSync error
+	held     chan struct{}
+	waiting  int
+	ops      int
+	cutAt    int // of ops; 0: never
+}
+
+// A Leftover is what a disk happens to have written when the power fails,
+// although nobody has told it to.
+type Leftover struct {
+	Bytes int  // of each file, from the first that is not synced on
+	Names bool // files that are new, renamed or removed
+}
+
+// defaultLeftover is a torn piece of a record, too short to be a whole one.
+const defaultLeftover = 7
+
+// power is the power of one opening of the medium.
+type power struct {
+	off chan struct{}
+	cut bool
+}
+
+// Open opens a store that holds what the medium holds. A second store, or a
+// medium that fails, makes it panic.
+func (m *Medium) Open() eventstore.EventStore {
+	s, err := m.OpenConfig(filestore.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// OpenConfig is Open with a configuration, of which Dir is not used.
+func (m *Medium) OpenConfig(cfg filestore.Config) (*filestore.Store, error) {
+	d, err := m.mount()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dir = "simulated disk"
+	s, err := filestore.OpenOn(d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.store = s
+	return s, nil
+}
+
+func (m *Medium) mount() (*simDir, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.power != nil {
+		return nil, errInUse
+	}
+	if m.live == nil {
+		m.live, m.durable = map[string]*inode{}, map[string]*inode{}
+	}
+	m.power = &power{off: make(chan struct{})}
+	return &simDir{m, m.power}, nil
+}
+
+// Crash cuts the power: the open store stops working, and what was not synced
+// is gone. It closes the store, and returns when the medium can be opened again.
+func (m *Medium) Crash() {
+	m.mu.Lock()
+	m.cutPower()
+	s := m.store
+	m.store, m.power, m.cutAt = nil, nil, 0
+	m.mu.Unlock()
+	if s != nil {
+		_ = s.Close() // cannot succeed without power
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget()
+}
+
+func (m *Medium) cutPower() {
+	if p := m.power; p != nil && !p.cut {
+		p.cut = true
+		close(p.off)
+	}
+}
+
+// forget makes the medium what it is when the power returns.
+func (m *Medium) forget() {
+	if m.leftover.Names {
+		m.durable = copyNames(m.live)
+	}
+	m.live = copyNames(m.durable)
+	leave := m.leftover.Bytes
+	if m.leftover == (Leftover{}) {
+		leave = defaultLeftover
+	}
+	for _, n := range m.live {
+		n.forget(max(0, leave))
+	}
+}
+
+// Leave sets what a Crash leaves of that which is not synced. Negative Bytes
+// mean none.
+func (m *Medium) Leave(l Leftover) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leftover = l
+}
+
+// CutAfter cuts the power in the middle of the nth operation from now on that
+// changes or syncs something. Crash, later, shows what is left.
+func (m *Medium) CutAfter(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cutAt = m.ops + n
+}
+
+// Operations returns the number of operations so far that have changed or
+// synced something.
+func (m *Medium) Operations() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ops
+}
+
+// SetCapacity makes the medium full, as an operating system reports it, at so
+// many bytes. Zero means no limit.
+func (m *Medium) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = bytes
+}
+
+// FailSync makes syncs fail with err, or work again if err is nil.
+func (m *Medium) FailSync(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failSync = err
+}
+
+// HoldSync makes syncs wait until the returned function is called.
+func (m *Medium) HoldSync() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held == nil {
+		m.held = make(chan struct{})
+	}
+	held := m.held
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.held == held {
+			close(held)
+			m.held = nil
+		}
+	}
+}
+
+// Waiting returns the number of syncs that HoldSync holds. A store syncs once
+// for all who wait.
+func (m *Medium) Waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waiting
+}
+
+// Damage inverts a bit of a file, and reports whether the file has it. The
+// change is durable.
+func (m *Medium) Damage(name string, bit int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.live[name]
+	if n == nil || bit >= int64(len(n.data))*8 {
+		return false
+	}
+	n.data[bit/8] ^= 1 << (bit % 8)
+	if bit/8 < int64(len(n.durable)) {
+		n.durable[bit/8] = n.data[bit/8]
+	}
+	return true
+}
+
+// Files returns the sizes of the files on the medium.
+func (m *Medium) Files() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sizes := map[string]int{}
+	for name, n := range m.live {
+		sizes[name] = len(n.data)
+	}
+	return sizes
+}
+
+// String describes what is on the medium, for messages of failed tests.
+func (m *Medium) String() string { return fmt.Sprint(m.Files()) }
