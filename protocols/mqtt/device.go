@@ -1,0 +1,139 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/gridlinks/iot-gateway/converter/expr"
+)
+
+// A document is a parsed message and the memory to take values out of it.
+type document struct {
+	parser  fastjson.Parser
+	scratch expr.Scratch
+	root    *fastjson.Value // nil: the payload is not JSON
+}
+
+// parse parses payload, of which bytes that are not UTF-8 are left out. It is
+// strict, and names the place of an error.
+func (d *document) parse(payload []byte) error {
+	d.root = nil
+	text := validUTF8(payload)
+	if err := fastjson.ValidateBytes(text); err != nil {
+		return fmt.Errorf("payload is not JSON: %w", err)
+	}
+	root, err := d.parser.ParseBytes(text)
+	if err != nil {
+		return fmt.Errorf("payload is not JSON: %w", err)
+	}
+	d.root = root
+	return nil
+}
+
+// A nameExpr is a compiled Expression.
+type nameExpr struct {
+	text     string
+	constant bool
+	template *expr.Template // nil: topic counts
+	topic    *topicExpr
+}
+
+// name compiles an expression. With whole, an expression on the topic stands for
+// its whole match, whatever groups it has.
+func (p problems) name(key string, e Expression, whole bool) *nameExpr {
+	n := &nameExpr{text: e.Text}
+	if e.Source == FromTopic {
+		n.topic = &topicExpr{re: p.regexp(key, e.Text), whole: whole}
+		return n
+	}
+	n.template = expr.Compile(e.Text)
+	n.constant = n.template.Constant()
+	p.add(key, n.template.Check())
+	return n
+}
+
+// resolve returns the text that the expression yields for a message.
+func (n *nameExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic string) (string, bool) {
+	switch {
+	case n.topic != nil:
+		return n.topic.find(topic)
+	case n.constant:
+		return n.text, true
+	default:
+		return scratch.String(n.template, root)
+	}
+}
+
+// missing describes that the expression yields nothing.
+func (n *nameExpr) missing(what string) error {
+	if n.topic != nil {
+		return fmt.Errorf("%s: %q does not match the topic", what, n.text)
+	}
+	return fmt.Errorf("%s: %q has no value in the message", what, n.text)
+}
+
+// A topicExpr is a regular expression on topics that remembers its results.
+type topicExpr struct {
+	re    *expr.Regexp
+	whole bool
+
+	mu    sync.RWMutex
+	found map[string]topicMatch
+}
+
+type topicMatch struct {
+	text string
+	ok   bool
+}
+
+func (t *topicExpr) find(topic string) (string, bool) {
+	t.mu.RLock()
+	m, known := t.found[topic]
+	t.mu.RUnlock()
+	if known {
+		return m.text, m.ok
+	}
+	topic = strings.Clone(topic)
+	if t.whole {
+		m.text, m.ok = t.re.FindWhole(topic)
+	} else {
+		m.text, m.ok = t.re.Find(topic)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.found == nil || len(t.found) >= maxRoutes {
+		t.found = make(map[string]topicMatch)
+	}
+	t.found[topic] = m
+	return m.text, m.ok
+}
+
+// A deviceExpr is a compiled DeviceInfo.
+type deviceExpr struct{ name, profile *nameExpr }
+
+func (p problems) device(d DeviceInfo, whole bool) deviceExpr {
+	if d.Name.Text == "" {
+		p.add("deviceNameExpression", errors.New("is missing"))
+	}
+	return deviceExpr{
+		name:    p.name("deviceNameExpression", d.Name, whole),
+		profile: p.name("deviceProfileExpression", d.Profile, whole),
+	}
+}
+
+// resolve returns the device that a message is about. Without a name there is
+// none.
+func (d deviceExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic string) (name, profile string, err error) {
+	name, ok := d.name.resolve(scratch, root, topic)
+	if !ok || name == "" {
+		return "", "", d.name.missing("device name")
+	}
+	if profile, ok = d.profile.resolve(scratch, root, topic); !ok {
+		return "", "", d.profile.missing("device profile")
+	}
+	return name, profile, nil
+}
