@@ -24,7 +24,8 @@ type Reading struct {
 // Host is a connector.Host that remembers what it is given. Tests that need
 // more embed it. Its methods may be called concurrently.
 type Host struct {
-	log *slog.Logger
+	log      *slog.Logger
+	patience time.Duration // of Eventually
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed, and replaced, when anything below changes
@@ -48,7 +49,7 @@ var _ connector.Host = (*Host)(nil)
 func NewHost(t testing.TB) *Host {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return &Host{log: log, changed: make(chan struct{}), online: make(map[string]telemetry.Device)}
+	return &Host{log: log, patience: 10 * time.Second, changed: make(chan struct{}), online: make(map[string]telemetry.Device)}
 }
 
 // update runs f under the lock and wakes everybody who waits for a change.
@@ -219,10 +220,11 @@ func (h *Host) Readings(durable bool) []Reading {
 func (h *Host) Logger() *slog.Logger { return h.log }
 
 // Eventually waits until cond, which looks at h or at anything else, is true.
-// It fails the test if that takes more than 10 seconds.
+// It fails the test if that takes more than 10 seconds, or the harness's
+// patience.
 func (h *Host) Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(h.patience)
 	for !cond() {
 		h.mu.Lock()
 		changed := h.changed
@@ -231,7 +233,7 @@ func (h *Host) Eventually(t testing.TB, what string, cond func() bool) {
 		case <-changed:
 		case <-time.After(2 * time.Millisecond):
 		case <-deadline:
-			t.Fatalf("never happened within 10 s: %s", what)
+			t.Fatalf("never happened within %v: %s", h.patience, what)
 		}
 	}
 }

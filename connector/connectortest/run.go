@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +34,9 @@ type Harness struct {
 	// connector polls: the rules of acknowledgement are then not checked, and
 	// Acked is not called.
 	NoAck bool
+
+	// Patience is how long Run waits for what has to happen. Zero: 10 seconds.
+	Patience time.Duration
 
 	// RPC are calls that succeed while the connector runs and after one
 	// message was received. Empty: RPC is not checked.
@@ -65,6 +69,8 @@ type session struct {
 	src  Source
 	host *Host
 
+	before map[string]string // the goroutines that were there before the connector
+
 	cancel context.CancelFunc
 	done   chan struct{}
 	mu     sync.Mutex
@@ -75,7 +81,10 @@ type session struct {
 func (h Harness) start(t *testing.T) *session {
 	t.Helper()
 	c, src := h.New(t)
-	s := &session{t: t, conn: c, src: src, host: NewHost(t)}
+	s := &session{t: t, conn: c, src: src, host: NewHost(t), before: goroutines()}
+	if h.Patience > 0 {
+		s.host.patience = h.Patience
+	}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
@@ -106,8 +115,8 @@ func (s *session) stop() {
 	s.cancel()
 	select {
 	case <-s.done:
-	case <-time.After(10 * time.Second):
-		s.t.Fatal("Run did not return within 10 s of the end of its context")
+	case <-time.After(s.host.patience):
+		s.t.Fatalf("Run did not return within %v of the end of its context", s.host.patience)
 	}
 }
 
@@ -165,12 +174,10 @@ func (h Harness) delivers(t *testing.T) {
 }
 
 func (h Harness) ends(t *testing.T) {
-	before := runtime.NumGoroutine()
 	s := h.start(t)
 	s.send(1)
 	s.submitted(1)
 	s.host.Eventually(t, "Ready is called", s.host.IsReady)
-	running := runtime.NumGoroutine()
 	s.stop()
 	s.mu.Lock()
 	err := s.last
@@ -178,14 +185,45 @@ func (h Harness) ends(t *testing.T) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v after its context was canceled; want nil or the context's error", err)
 	}
-	// Goroutines of the source may have come meanwhile; those of the run must go.
-	s.host.Eventually(t, "the goroutines of the run end", func() bool {
-		n := runtime.NumGoroutine()
-		return n < running || n <= before
-	})
+	s.noneLeft()
 	if m := s.host.misuse(); m != "" {
 		t.Errorf("%s was called after Run had returned", m)
 	}
+}
+
+// noneLeft waits until the goroutines that came with the run have ended.
+func (s *session) noneLeft() {
+	s.t.Helper()
+	var left []string
+	for end := time.Now().Add(s.host.patience); ; time.Sleep(5 * time.Millisecond) {
+		left = left[:0]
+		for id, stack := range goroutines() {
+			if _, was := s.before[id]; !was {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("goroutines that Run left behind:\n%s", strings.Join(left, "\n\n"))
+		}
+	}
+}
+
+// goroutines returns the stacks of all goroutines but the caller's, by
+// identifier.
+func goroutines() map[string]string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	all := make(map[string]string)
+	for i, stack := range strings.Split(string(buf), "\n\n") {
+		id, _, ok := strings.Cut(stack, " [")
+		if i > 0 && ok {
+			all[id] = stack
+		}
+	}
+	return all
 }
 
 func (h Harness) runsAgain(t *testing.T) {

@@ -1,0 +1,138 @@
+package tbconfig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// File is the part of tb_gateway.json that this package understands.
+type File struct {
+	ThingsBoard ThingsBoard `json:"thingsboard"`
+	Storage     Storage     `json:"storage"`
+	Connectors  []Entry     `json:"connectors"`
+}
+
+// ThingsBoard is the section about the platform.
+type ThingsBoard struct {
+	Host           string          `json:"host"`
+	Port           int             `json:"port"`       // zero: 1883
+	KeepAlive      int             `json:"keep_alive"` // seconds; zero: 120
+	Security       Security        `json:"security"`
+	ReportStrategy *ReportStrategy `json:"reportStrategy"`
+}
+
+// Security says how the gateway and the platform know each other. File names
+// are relative to the folder of tb_gateway.json.
+type Security struct {
+	Type        string `json:"type"`
+	AccessToken string `json:"accessToken"`
+	Username    string `json:"username"`
+	Password    string `json:"password"`
+	ClientID    string `json:"clientId"`
+	TLS         bool   `json:"tls"`
+	CACert      string `json:"caCert"`
+	Cert        string `json:"cert"`
+	PrivateKey  string `json:"privateKey"`
+	Insecure    bool   `json:"insecure"` // do not verify the platform's certificate
+}
+
+// Storage is the section about the event store.
+type Storage struct {
+	Type       string `json:"type"`              // memory, file or sqlite
+	Folder     string `json:"data_folder_path"`  // of the type file
+	DataPath   string `json:"data_file_path"`    // of the type sqlite
+	MaxRecords int    `json:"max_records_count"` // of the type memory
+	MaxAgeDays int    `json:"messages_ttl_in_days"`
+
+	// MaxBytes and Overflow are additions: the size that the stored records
+	// may have, and what happens when it is reached: block (the default),
+	// drop_oldest or reject.
+	MaxBytes int64  `json:"max_bytes"`
+	Overflow string `json:"overflow"`
+}
+
+// Entry is a connector in tb_gateway.json.
+type Entry struct {
+	Type          string          `json:"type"`
+	Name          string          `json:"name"`
+	Configuration string          `json:"configuration"` // the name of a file
+	Inline        json.RawMessage `json:"configurationJson"`
+}
+
+// ReportStrategy is a report strategy in a file.
+type ReportStrategy struct {
+	Type         string `json:"type"`
+	ReportPeriod int64  `json:"reportPeriod"` // milliseconds
+}
+
+// strategy returns the mode of a report strategy. Names may be in any case.
+func strategy(name string) (mode telemetry.ReportMode, ok bool) {
+	switch lower(name) {
+	case "on_received", "disabled", "":
+		return telemetry.OnReceived, true
+	case "on_change":
+		return telemetry.OnChange, true
+	case "on_report_period":
+		return telemetry.OnPeriod, true
+	case "on_change_or_report_period":
+		return telemetry.OnChangeOrPeriod, true
+	default:
+		return 0, false
+	}
+}
+
+// read reads and decodes the JSON file at path. Errors name the file, and the
+// line and column or the key.
+func read(path string, v any) ([]byte, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	if err := json.Unmarshal(raw, v); err != nil {
+		return nil, fmt.Errorf("%s%w", path, place(raw, err))
+	}
+	return raw, nil
+}
+
+// place adds to a JSON error where in raw it is.
+func place(raw []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		line, col := lineCol(raw, syntax.Offset)
+		return fmt.Errorf(":%d:%d: %w", line, col, err)
+	case errors.As(err, &kind):
+		line, col := lineCol(raw, kind.Offset)
+		return fmt.Errorf(":%d:%d: %s: a %s where %s belongs", line, col, kind.Field, kind.Value, kindName(kind))
+	default:
+		return fmt.Errorf(": %w", err)
+	}
+}
+
+func kindName(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind().String() {
+	case "int", "int64":
+		return "an integer"
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	case "slice":
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+// lineCol returns the line and column, from 1, of the byte before offset.
+func lineCol(raw []byte, offset int64) (line, col int) {
+	head := raw[:max(0, min(int(offset), len(raw)))]
+	return bytes.Count(head, []byte("\n")) + 1, len(head) - bytes.LastIndexByte(head, '\n') - 1
+}
