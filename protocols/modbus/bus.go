@@ -1,0 +1,113 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/connector/poll"
+	"github.com/gridlinks/iot-gateway/internal/backoff"
+)
+
+// deafAfter is how long nobody on a network connection may have answered until it
+// is replaced: the peer may have gone without a word.
+const deafAfter = 30 * time.Second
+
+// A bus is one medium with its devices. All but the lane belongs to the lane's
+// goroutine.
+type bus struct {
+	name           string // its URL
+	network        bool
+	open           Opener
+	connectTimeout time.Duration
+	delay          time.Duration
+	targets        []*target
+	lane           *poll.Lane
+
+	host  *session
+	conn  *connection
+	polls context.Context //nolint:containedctx // of polls: they end with the connection, so watching a context for each would be waste
+	last  time.Time       // end of the last request
+	heard time.Time       // last answer, or opening
+	out   []byte          // request under construction
+	down  bool            // the failure to connect was logged
+}
+
+// A connection is a transport that is closed once.
+type connection struct {
+	Transport
+	once sync.Once
+	stop func() bool
+}
+
+func (c *connection) close() { c.once.Do(func() { _ = c.Transport.Close() }) } // nothing is lost with it
+
+// connect opens the transport. It is the lane's Open.
+func (b *bus) connect(ctx context.Context) error {
+	dctx, cancel := context.WithTimeout(ctx, b.connectTimeout)
+	defer cancel()
+	t, err := b.open(dctx, b.name)
+	if err != nil {
+		if !b.down && ctx.Err() == nil {
+			b.down = true
+			b.host.log.Warn("bus is not reachable", slog.String("bus", b.name), slog.Any("error", err))
+		}
+		return err
+	}
+	if b.down {
+		b.host.log.Info("bus is reachable", slog.String("bus", b.name))
+	}
+	b.down = false
+	b.conn = &connection{Transport: t}
+	b.conn.stop = context.AfterFunc(ctx, b.conn.close)
+	b.polls = context.WithoutCancel(ctx)
+	b.heard = time.Now()
+	b.host.Ready()
+	return nil
+}
+
+// disconnect closes the transport. It is the lane's Close.
+func (b *bus) disconnect() {
+	b.conn.stop()
+	b.conn.close()
+	b.conn = nil
+}
+
+// exchange sends request to unit, up to 1+retries times, and returns the data of
+// the answer, which is valid until the next call. Only the loss of the connection
+// is poll.Down.
+func (b *bus) exchange(ctx context.Context, t *target, request []byte, retries int) ([]byte, error) {
+	for attempt := 0; ; attempt++ {
+		data, err := b.try(ctx, t, request)
+		var exception *Exception
+		switch {
+		case err == nil, errors.As(err, &exception):
+			return data, err
+		case ctx.Err() != nil:
+			return nil, err
+		case !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrProtocol):
+			return nil, poll.Down(err)
+		case b.network && time.Since(b.heard) > deafAfter:
+			return nil, poll.Down(err)
+		case attempt >= retries:
+			return nil, err
+		}
+	}
+}
+
+func (b *bus) try(ctx context.Context, t *target, request []byte) ([]byte, error) {
+	if wait := b.delay - time.Since(b.last); wait > 0 && !b.last.IsZero() {
+		if err := backoff.Sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	response, err := b.conn.Exchange(ctx, t.unit, request, t.timeout)
+	b.last = time.Now()
+	if err != nil {
+		return nil, err
+	}
+	b.heard = b.last
+	return checkResponse(request, response)
+}

@@ -1,0 +1,166 @@
+package modbus
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// A command is a compiled [Command], or a register that is polled.
+type command struct {
+	field
+	read, write uint8 // functions; 0: not possible
+	polled      bool
+}
+
+func newCommand(c Command) (*command, error) {
+	if c.Method == "" {
+		return nil, errors.New("method: missing")
+	}
+	var table Table
+	switch c.Function {
+	case readCoils, writeSingleCoil, writeMultipleCoils:
+		table = Coil
+	case readDiscreteInputs:
+		table = Discrete
+	case readInputRegisters:
+		table = Input
+	case readHoldingRegisters, writeSingleRegister, writeMultipleRegisters:
+		table = Holding
+	default:
+		return nil, fmt.Errorf("function: %d is not 1 to 6, 15 or 16", c.Function)
+	}
+	f, err := newField(c.Register, table)
+	if err != nil {
+		return nil, err
+	}
+	if c.Function <= readInputRegisters {
+		return &command{field: f, read: c.Function}, nil
+	}
+	return &command{field: f, write: c.Function}, f.checkWrite(c.Function)
+}
+
+// HandleRPC implements [connector.RPCHandler]. The method is a key of
+// [Device.RPC], or that of a register: with a parameter it is written, without one
+// it is read. Otherwise the methods get and set take a text like
+// "type=16int;functionCode=6;objectsCount=1;address=20;value=5;" or an object with
+// these members. The result is the value that was read or written.
+//
+// A command goes ahead of the polls of its bus. It waits until the deadline of ctx
+// at most, and fails at once while the bus is not connected.
+func (c *Connector) HandleRPC(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	targets := c.net.byName[r.Device]
+	if len(targets) == 0 {
+		return telemetry.Value{}, fmt.Errorf("modbus: no device %q", r.Device)
+	}
+	v, err := parseParams(r.Params)
+	if err != nil {
+		return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", r.Device, r.Method, err)
+	}
+	for _, t := range targets {
+		if cmd := t.rpc[r.Method]; cmd != nil {
+			return t.call(ctx, cmd, r.Method, v)
+		}
+	}
+	if r.Method == "get" || r.Method == "set" {
+		cmd, v, err := parseReserved(r.Method, v)
+		if err != nil {
+			return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", r.Device, r.Method, err)
+		}
+		return targets[0].call(ctx, cmd, r.Method, v)
+	}
+	return telemetry.Value{}, fmt.Errorf("modbus: device %q has no method %q", r.Device, r.Method)
+}
+
+// UpdateAttributes implements [connector.AttributeUpdater]. It writes what
+// [Device.AttributeUpdates] and writable registers name, and leaves other
+// attributes alone. It tries all of them, and returns what went wrong.
+func (c *Connector) UpdateAttributes(ctx context.Context, u connector.AttributeUpdate) error {
+	var errs []error
+	for _, t := range c.net.byName[u.Device] {
+		for _, p := range u.Attributes {
+			if cmd := t.updates[p.Key]; cmd != nil {
+				_, err := t.call(ctx, cmd, p.Key, p.Value)
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// call carries out cmd, and returns what was read or written.
+func (t *target) call(ctx context.Context, cmd *command, name string, v telemetry.Value) (telemetry.Value, error) {
+	given := v.Kind() != telemetry.KindNone
+	var err error
+	switch {
+	case cmd.write != 0 && (given || cmd.read == 0):
+		err = t.write(ctx, cmd, v)
+	case given && cmd.polled:
+		err = errors.New("not writable")
+	default:
+		v, err = t.fetch(ctx, cmd)
+	}
+	if err != nil {
+		return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", t.device.Name, name, err)
+	}
+	return v, nil
+}
+
+func (t *target) write(ctx context.Context, cmd *command, v telemetry.Value) error {
+	request, err := cmd.appendWrite(nil, cmd.write, v)
+	if err != nil {
+		return err
+	}
+	return t.bus.lane.Do(ctx, func(ctx context.Context) error {
+		_, err := t.bus.exchange(ctx, t, request, 0)
+		return err
+	})
+}
+
+func (t *target) fetch(ctx context.Context, cmd *command) (v telemetry.Value, err error) {
+	request := appendRead(nil, cmd.read, uint16(cmd.addr), uint16(cmd.count))
+	err = t.bus.lane.Do(ctx, func(ctx context.Context) error {
+		data, err := t.bus.exchange(ctx, t, request, t.retries)
+		if err == nil {
+			v = cmd.decode(data, 1)
+		}
+		return err
+	})
+	return v, err
+}
+
+// parseParams returns the value in the parameters of a call: a JSON value, which
+// may be wrapped as {"value": ...}. No parameters are the zero Value.
+func parseParams(doc json.RawMessage) (telemetry.Value, error) {
+	if len(bytes.TrimSpace(doc)) == 0 {
+		return telemetry.Value{}, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.UseNumber()
+	var x any
+	if err := dec.Decode(&x); err != nil {
+		return telemetry.Value{}, fmt.Errorf("parameters are not JSON: %w", err)
+	}
+	if m, ok := x.(map[string]any); ok && len(m) == 1 {
+		if inner, ok := m["value"]; ok {
+			x = inner
+		}
+	}
+	if m, ok := x.(map[string]any); ok && len(m) == 0 {
+		return telemetry.Value{}, nil
+	}
+	if n, ok := x.(json.Number); ok {
+		if _, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
+			if _, err := n.Int64(); err != nil {
+				return telemetry.String(n.String()), nil // beyond int64: as text it stays exact
+			}
+		}
+	}
+	return telemetry.ValueOf(x)
+}

@@ -1,0 +1,88 @@
+package modbus
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// A block is a run of addresses that one request reads.
+type block struct {
+	table Table
+	addr  int
+	count int
+	items []*item // in order of address
+
+	faults int       // consecutive polls in which this block failed while others did not
+	trial  bool      // its registers were refused before
+	hold   time.Time // not read before; used while it alone fails
+}
+
+// limits bound a plan.
+type limits struct {
+	gap, bitGap   int // unused registers or bits that are read along
+	registers     int // of one request
+	discreteCount int // bits of one request
+}
+
+// plan merges items into the fewest requests: neighbours are joined as long as the
+// gap between them and the size of the request stay within the limits. A value is
+// never split. The greedy join is optimal, since requests are contiguous.
+func plan(items []*item, l limits) []block {
+	sorted := slices.Clone(items)
+	slices.SortStableFunc(sorted, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.addr, b.addr))
+	})
+	var blocks []block
+	for _, it := range sorted {
+		if n := len(blocks); n > 0 && blocks[n-1].join(it, l) {
+			continue
+		}
+		blocks = append(blocks, block{table: it.table, addr: it.addr, count: it.count, items: []*item{it}})
+	}
+	return blocks
+}
+
+// join adds it to b, unless that breaks a limit.
+func (b *block) join(it *item, l limits) bool {
+	gap, size := l.gap, l.registers
+	if it.table.bits() {
+		gap, size = l.bitGap, l.discreteCount
+	}
+	count := max(b.count, it.addr+it.count-b.addr)
+	if it.table != b.table || it.addr-(b.addr+b.count) > max(gap, 0) || count > size {
+		return false
+	}
+	b.count = count
+	b.items = append(b.items, it)
+	return true
+}
+
+// split returns two or more blocks that read the items of b: b cut at its gaps, or
+// into halves if it has none. A block of one address range cannot be split.
+func (b *block) split() []block {
+	parts := plan(b.items, limits{registers: maxReadRegisters, discreteCount: maxReadBits})
+	if len(parts) > 1 {
+		return parts
+	}
+	for _, half := range [...]int{len(b.items) / 2, 1} {
+		for at := half; at > 0 && at < len(b.items); at++ {
+			if end(b.items[:at]) <= b.items[at].addr {
+				return append(plan(b.items[:at], unlimited()), plan(b.items[at:], unlimited())...)
+			}
+		}
+	}
+	return nil
+}
+
+func unlimited() limits {
+	return limits{registers: maxReadRegisters, discreteCount: maxReadBits}
+}
+
+// end returns the address after the last of items.
+func end(items []*item) (addr int) {
+	for _, it := range items {
+		addr = max(addr, it.addr+it.count)
+	}
+	return addr
+}
