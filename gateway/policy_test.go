@@ -287,4 +287,6 @@ type accepted struct{}
 
 func (accepted) Wait(context.Context) error { return nil }
 
-func (sink) Publish(context.Context, []telemetry.Group) (gateway.Delivery, error) { return accepted{}, nil }
+func (sink) Publish(context.Context, []telemetry.Group) (gateway.Delivery, error) {
+	return accepted{}, nil
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/gridlinks/iot-gateway/connector"
@@ -13,8 +14,11 @@ import (
 	"github.com/gridlinks/iot-gateway/tbclient"
 )
 
-// Load reads tb_gateway.json at path, and the connector files that it names,
-// and returns the options of the gateway that they describe. Only the given
+// FileName is the name of the main configuration file.
+const FileName = "tb_gateway.json"
+
+// Load reads tb_gateway.json at path, which may also be the folder that it is
+// in, and the connector files that it names, and returns the options of the gateway that they describe. Only the given
 // connector types can appear in it. Options that follow in a call of
 // gateway.New override those of the file.
 //
@@ -26,6 +30,9 @@ func Load(path string, types ...connector.Type) ([]gateway.Option, error) {
 	set, err := connector.NewSet(types...)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, FileName)
 	}
 	var f File
 	raw, err := read(path, &f)
