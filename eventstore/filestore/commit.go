@@ -36,11 +36,7 @@ func (s *Store) commit() {
 	s.mu.Unlock()
 	err := s.medium.write(j.seg, j.create, j.blocks)
 	s.mu.Lock()
-	err = s.settle(j, err)
-	if r != nil {
-		r.err = err
-		close(r.done)
-	}
+	r.end(s.settle(j, err))
 }
 
 func (s *Store) plan() job {

@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gridlinks/iot-gateway/eventstore"
@@ -47,9 +48,18 @@ func (s *Store) join() *round {
 	return s.round
 }
 
+// end lets those go on who wait for r. Nobody waits for nil.
+func (r *round) end(err error) {
+	if r != nil {
+		r.err = err
+		close(r.done)
+	}
+}
+
 // await waits for the end of r. Under Block, a full medium is no error but a
 // reason to wait longer.
 func (s *Store) await(ctx context.Context, r *round) error {
+	failure := s.failure
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	select {
@@ -57,7 +67,7 @@ func (s *Store) await(ctx context.Context, r *round) error {
 	case <-s.done:
 		return eventstore.ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("filestore: sync: %w", ctx.Err())
+		return fmt.Errorf("filestore: sync: %w", errors.Join(ctx.Err(), failure))
 	}
 	switch {
 	case r.err == nil || disk.IsFull(r.err) && s.cfg.Overflow == eventstore.Block:

@@ -36,6 +36,8 @@ func (s *Store) work() {
 			s.commit()
 		default:
 			s.watchAge()
+			s.round.end(nil) // who joined late, and has what it waits for
+			s.round = nil
 			s.cursorDue, s.working = false, false
 			return
 		}

@@ -131,16 +131,17 @@ func closeUnblocksAppend(t *testing.T, _ Harness, open opener) {
 func fullLosesNothing(t *testing.T, _ Harness, open opener) {
 	const total = 3000
 	s := fresh(t, open)
+	ctx := limited(t)
 	wait := during(t, func() error {
 		for i := range uint64(total) {
-			if _, err := s.Append(limited(t), hundred(i+1)); err != nil {
+			if _, err := s.Append(ctx, hundred(i+1)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	for after := uint64(0); after < total; {
-		recs, err := s.Peek(limited(t), after, nil, eventstore.Limit{Records: 9})
+		recs, err := s.Peek(ctx, after, nil, eventstore.Limit{Records: 9})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,8 +177,9 @@ func droppedStaysValid(t *testing.T, _ Harness, open opener) {
 	s := fresh(t, open)
 	fill(t, s, 1, hundred)
 	held := read(t, s, 0, 1, eventstore.Limit{})
+	ctx := limited(t)
 	for i := range uint64(3000) {
-		if _, err := s.Append(limited(t), hundred(i+2)); err != nil {
+		if _, err := s.Append(ctx, hundred(i+2)); err != nil {
 			t.Fatal(err)
 		}
 	}

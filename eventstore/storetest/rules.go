@@ -211,7 +211,7 @@ func ackReleases(t *testing.T, _ Harness, open opener) {
 }
 
 func dataStaysValid(t *testing.T, _ Harness, open opener) {
-	const rounds, each = 40, 500
+	const rounds, each = 20, 400
 	s := fresh(t, open)
 	var held []eventstore.Record
 	acked := 0
@@ -266,6 +266,9 @@ func concurrentSyncs(t *testing.T, _ Harness, open opener) {
 		})
 	}
 	wg.Wait()
+	if ctx.Err() != nil {
+		t.Fatal("a Sync returned only because its context ended")
+	}
 	if st := s.Stats(); st.Appended != 640 || st.Syncs > 640 {
 		t.Fatalf("%+v after 640 appends", st)
 	}

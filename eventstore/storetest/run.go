@@ -148,12 +148,13 @@ func fresh(t *testing.T, open opener) eventstore.EventStore {
 // fill appends n records and returns the offset of the last one.
 func fill(t *testing.T, s eventstore.EventStore, n int, rec func(uint64) []byte) (last uint64) {
 	t.Helper()
+	ctx := limited(t)
 	for range n {
 		want := last + 1
 		if last == 0 {
 			want = s.Stats().Appended + 1
 		}
-		off, err := s.Append(limited(t), rec(want))
+		off, err := s.Append(ctx, rec(want))
 		if err != nil {
 			t.Fatalf("Append: %v", err)
 		}
@@ -167,7 +168,8 @@ func fill(t *testing.T, s eventstore.EventStore, n int, rec func(uint64) []byte)
 
 func mustSync(t *testing.T, s eventstore.EventStore, upTo uint64) {
 	t.Helper()
-	if err := s.Sync(limited(t), upTo); err != nil {
+	ctx := limited(t)
+	if err := errors.Join(s.Sync(ctx, upTo), ctx.Err()); err != nil {
 		t.Fatalf("Sync(%d): %v", upTo, err)
 	}
 }
