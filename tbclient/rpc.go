@@ -23,25 +23,26 @@ func (dl *downlink) call(payload []byte) {
 	var m struct {
 		Device string `json:"device"`
 		Data   struct {
-			ID     *int64          `json:"id"`
+			ID     json.RawMessage `json:"id"`
 			Method string          `json:"method"`
 			Params json.RawMessage `json:"params"`
 		} `json:"data"`
 	}
 	err := json.Unmarshal(payload, &m)
 	deadline := time.Now().Add(c.cfg.RPCTimeout)
-	if err == nil && (m.Device == "" || m.Data.ID == nil || m.Data.Method == "") {
+	id, idErr := strconv.ParseInt(string(m.Data.ID), 10, 64)
+	if err == nil && (m.Device == "" || idErr != nil || m.Data.Method == "") {
 		err = errors.New("the call has no device, id or method")
 	}
 	if err != nil {
 		c.malformed(TopicRPC, err)
-		if m.Device != "" && m.Data.ID != nil {
-			dl.offer(callReply(m.Device, *m.Data.ID, telemetry.Value{}, errors.New("malformed call")), deadline)
+		if m.Device != "" && idErr == nil {
+			dl.offer(callReply(m.Device, id, telemetry.Value{}, errors.New("malformed call")), deadline)
 		}
 		return
 	}
 	c.count.calls.Add(1)
-	r := connector.RPCRequest{Device: m.Device, ID: *m.Data.ID, Method: m.Data.Method, Params: m.Data.Params}
+	r := connector.RPCRequest{Device: m.Device, ID: id, Method: m.Data.Method, Params: m.Data.Params}
 	err = dl.run(&dl.devices, r.Device, func() {
 		v, err := dl.carryOut(deadline, r, dl.d.HandleRPC)
 		dl.put(callReply(r.Device, r.ID, v, err), deadline)
