@@ -28,6 +28,9 @@ func Down(err error) error {
 
 // IsDown reports whether err, or an error that it wraps, is [Down].
 func IsDown(err error) bool {
+	if err == nil {
+		return false // errors.As would allocate its target
+	}
 	var d downError
 	return errors.As(err, &d)
 }

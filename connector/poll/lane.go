@@ -52,7 +52,7 @@ type Lane struct {
 	cfg     Config
 	devices []*device
 
-	polls, failed, skipped, commands, suspended atomic.Int64
+	polls, failed, skipped, commands, suspended, sleeps atomic.Int64
 
 	wake chan struct{}
 
@@ -195,6 +195,7 @@ func (l *Lane) step(ctx context.Context) bool {
 
 // sleep waits until something is due, a command arrives or ctx is done.
 func (l *Lane) sleep(ctx context.Context, timer *time.Timer) {
+	l.sleeps.Add(1)
 	var due <-chan time.Time
 	switch {
 	case !l.up:
