@@ -108,6 +108,9 @@ func (s *Scratch) String(tpl *Template, root *fastjson.Value) (string, bool) {
 
 func (s *Scratch) number(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
 	s.buf = v.MarshalTo(s.buf[:0])
+	if c := s.buf[0]; c != '-' && !isDigit(c) {
+		return telemetry.Value{}, Missing // the parser lets nan and inf pass
+	}
 	switch t {
 	case Auto, JSON:
 		if n, ok := integer(s.buf); ok {
@@ -217,8 +220,8 @@ func truncate(f float64) (int64, bool) {
 
 // integer reads a decimal integer that fits 64 bits.
 func integer(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
+	if len(b) > 20 || !wholeText(b) {
+		return 0, false // an error of strconv would cost an allocation
 	}
 	n, err := strconv.ParseInt(string(b), 10, 64)
 	return n, err == nil

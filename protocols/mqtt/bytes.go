@@ -1,10 +1,10 @@
 package mqtt
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"sync"
 
 	"github.com/gridlinks/iot-gateway/converter/expr"
@@ -42,7 +42,8 @@ type bytesPoint struct {
 	value  *expr.Slices
 	typ    expr.Type
 	hex    bool
-	decode func(b []byte) (telemetry.Value, bool)
+	decode func(b []byte, little bool) (telemetry.Value, bool)
+	little bool
 	report *telemetry.ReportPolicy
 }
 
@@ -95,22 +96,18 @@ func compileBytesPoint(d Datapoint, p problems) bytesPoint {
 	}
 	value, err := expr.CompileSlices(d.Value)
 	p.add("value", err)
-	pt := bytesPoint{key: p.bytesText("key", d.Key), value: value, typ: expr.TypeOf(d.Type), hex: d.HexMode, report: d.Report}
+	pt := bytesPoint{key: p.bytesText("key", d.Key), value: value, typ: expr.TypeOf(d.Type), hex: d.HexMode, little: d.LittleEndian, report: d.Report}
 	if pt.typ == expr.Auto || pt.hex {
 		pt.typ = expr.String
-	}
-	var order binary.ByteOrder = binary.BigEndian
-	if d.LittleEndian {
-		order = binary.LittleEndian
 	}
 	switch d.Decode {
 	case "":
 	case "int":
-		pt.decode = func(b []byte) (telemetry.Value, bool) { return decodeInt(b, order) }
+		pt.decode = decodeInt
 	case "uint":
-		pt.decode = func(b []byte) (telemetry.Value, bool) { return decodeUint(b, order) }
+		pt.decode = decodeUint
 	case "float":
-		pt.decode = func(b []byte) (telemetry.Value, bool) { return decodeFloat(b, order) }
+		pt.decode = decodeFloat
 	default:
 		p.add("decode", fmt.Errorf("%q is not one of int, uint, float", d.Decode))
 	}
@@ -188,7 +185,7 @@ func (pt *bytesPoint) convert(data []byte, s *bytesScratch) (telemetry.Value, ex
 		if !ok {
 			return telemetry.Value{}, expr.Missing
 		}
-		v, ok := pt.decode(b)
+		v, ok := pt.decode(b, pt.little)
 		if !ok {
 			return telemetry.Value{}, expr.Missing
 		}
@@ -202,42 +199,40 @@ func (pt *bytesPoint) convert(data []byte, s *bytesScratch) (telemetry.Value, ex
 }
 
 // bits reads 1 to 8 bytes.
-func bits(b []byte, order binary.ByteOrder) (uint64, bool) {
-	if len(b) == 0 || len(b) > 8 {
-		return 0, false
+func bits(b []byte, little bool) (n uint64, ok bool) {
+	for i := range b {
+		if little {
+			i = len(b) - 1 - i
+		}
+		n = n<<8 | uint64(b[i])
 	}
-	var word [8]byte
-	if order == binary.LittleEndian {
-		copy(word[:], b)
-	} else {
-		copy(word[8-len(b):], b)
-	}
-	return order.Uint64(word[:]), true
+	return n, len(b) > 0 && len(b) <= 8
 }
 
-func decodeUint(b []byte, order binary.ByteOrder) (telemetry.Value, bool) {
-	n, ok := bits(b, order)
+func decodeUint(b []byte, little bool) (telemetry.Value, bool) {
+	n, ok := bits(b, little)
 	if n > math.MaxInt64 {
-		return telemetry.String(fmt.Sprint(n)), ok // no platform has a number for it
+		return telemetry.String(strconv.FormatUint(n, 10)), ok // no platform has a number for it
 	}
 	return telemetry.Int(int64(n)), ok
 }
 
-func decodeInt(b []byte, order binary.ByteOrder) (telemetry.Value, bool) {
-	n, ok := bits(b, order)
-	shift := 64 - 8*len(b)
+func decodeInt(b []byte, little bool) (telemetry.Value, bool) {
+	n, ok := bits(b, little)
 	if !ok {
 		return telemetry.Value{}, false
 	}
+	shift := 64 - 8*len(b)
 	return telemetry.Int(int64(n<<shift) >> shift), true
 }
 
-func decodeFloat(b []byte, order binary.ByteOrder) (telemetry.Value, bool) {
+func decodeFloat(b []byte, little bool) (telemetry.Value, bool) {
+	n, _ := bits(b, little)
 	switch len(b) {
 	case 4:
-		return telemetry.Float32(math.Float32frombits(order.Uint32(b))), true
+		return telemetry.Float32(math.Float32frombits(uint32(n))), true
 	case 8:
-		return telemetry.Float(math.Float64frombits(order.Uint64(b))), true
+		return telemetry.Float(math.Float64frombits(n)), true
 	default:
 		return telemetry.Value{}, false
 	}

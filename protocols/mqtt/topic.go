@@ -86,6 +86,9 @@ func covers(a, b string) bool {
 	if groupA != groupB || a == "" || b == "" {
 		return false
 	}
+	if a == "+/#" {
+		a = "#" // the same topics
+	}
 	if b[0] == '$' && (a[0] == '+' || a[0] == '#') {
 		return false
 	}

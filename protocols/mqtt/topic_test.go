@@ -1,0 +1,161 @@
+package mqtt_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gridlinks/iot-gateway/protocols/mqtt"
+)
+
+// The reference differs from the specification: it takes an empty level for
+// none, and filters that the specification forbids for patterns.
+func TestVectorsTopicFilters(t *testing.T) {
+	var file struct {
+		Cases []struct {
+			Filter, Topic string
+			Match         bool
+		}
+	}
+	dir := os.Getenv("GATEWAY_VECTORS")
+	if dir == "" {
+		dir = filepath.Join("testdata", "vectors")
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "expressions", "topic_filters.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &file))
+	different := map[string]bool{
+		"a/+/b on a//b": true, "a/# on a": true, "a/# on a/": true, "+/+ on a/": true, "+/+ on /x": true,
+		"# on $SYS/q": false, "+/+ on $SYS/q": false,
+	}
+	ran := 0
+	for _, c := range file.Cases {
+		if strings.Contains(c.Filter, "a+") {
+			require.Error(t, mqtt.CheckFilter(c.Filter))
+			continue
+		}
+		require.NoError(t, mqtt.CheckFilter(c.Filter))
+		want := c.Match
+		if better, ok := different[c.Filter+" on "+c.Topic]; ok {
+			want = better
+		}
+		require.Equal(t, want, mqtt.Match(c.Filter, c.Topic), "%s on %s", c.Filter, c.Topic)
+		ran++
+	}
+	require.Greater(t, ran, 80)
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		filter, topic string
+		want          bool
+	}{
+		{"a/#", "a", true}, {"a/#", "a/b/c", true}, {"a/#", "ab", false}, {"#", "/", true}, {"+/+", "/", true}, {"+", "/", false},
+		{"/+", "/", true}, {"a//b", "a//b", true}, {"$share/g/a/+", "a/b", true}, {"$share/g/a/#", "a", true},
+		{"$share/g/+", "$SYS", false}, {"#", "$SYS/x", false}, {"$SYS/#", "$SYS/x", true}, {"+/x", "$SYS/x", false}, {"a", "A", false},
+	} {
+		require.Equal(t, c.want, mqtt.Match(c.filter, c.topic), "%s on %s", c.filter, c.topic)
+	}
+}
+
+func TestBadFiltersAreRefused(t *testing.T) {
+	for _, f := range []string{"", "a#", "#/a", "a+/b", "a/+b", "$share/g", "$share//a", "$share/g+/a", "a\x00", strings.Repeat("a", 65536)} {
+		require.Error(t, mqtt.CheckFilter(f), "%.20q", f)
+	}
+}
+
+// A filter covers another exactly if it matches whatever the other matches.
+func TestCoversAgreesWithMatch(t *testing.T) {
+	levels := []string{"a", "b", "", "+", "#", "$x"}
+	random := func(n int, from []string) string {
+		parts := make([]string, 1+rand.IntN(n))
+		for i := range parts {
+			parts[i] = from[rand.IntN(len(from))]
+		}
+		return strings.Join(parts, "/")
+	}
+	topics := allTopics([]string{"a", "b", "", "c", "$x"}, 4)
+	pairs, covering := 0, 0
+	for pairs < 3000 {
+		a, b := random(3, levels), random(3, levels)
+		if mqtt.CheckFilter(a) != nil || mqtt.CheckFilter(b) != nil {
+			continue
+		}
+		pairs++
+		covered := true
+		for _, topic := range topics {
+			if mqtt.Match(b, topic) && !mqtt.Match(a, topic) {
+				covered = false
+				break
+			}
+		}
+		if mqtt.Covers(a, b) {
+			covering++
+		}
+		require.Equal(t, covered, mqtt.Covers(a, b), "%q covers %q", a, b)
+	}
+	require.Positive(t, covering)
+}
+
+func allTopics(levels []string, depth int) []string {
+	var topics []string
+	last := []string{}
+	for d := range depth {
+		var next []string
+		for _, l := range levels {
+			if d == 0 {
+				next = append(next, l)
+				continue
+			}
+			for _, prefix := range last {
+				next = append(next, prefix+"/"+l)
+			}
+		}
+		topics = append(topics, next...)
+		last = next
+	}
+	return topics
+}
+
+func TestCoveredFiltersAreNotSubscribedTo(t *testing.T) {
+	c := mqtt.New(mqtt.Config{Broker: "tcp://localhost", Mappings: []mqtt.Mapping{
+		{Filter: "a/b", QoS: 1, Converter: nothing}, {Filter: "a/#", Converter: nothing}, {Filter: "a/+", Converter: nothing},
+		{Filter: "$share/g/a/#", Converter: nothing}, {Filter: "a/#", Converter: nothing}, {Filter: "b", QoS: 2, Converter: nothing},
+	}})
+	require.Equal(t, []mqtt.Subscription{{Filter: "a/#", QoS: 1}, {Filter: "$share/g/a/#"}, {Filter: "b", QoS: 1}}, mqtt.SubscriptionsOf(c))
+}
+
+var nothing = mqtt.ConverterFunc(func(mqtt.Message, *batch) error { return nil })
+
+func BenchmarkTopicLookup100Mappings(b *testing.B) {
+	filters := make([]string, 100)
+	for i := range filters {
+		filters[i] = fmt.Sprintf("site/%d/+/data/#", i)
+	}
+	lookup := mqtt.RouterLookup(filters)
+	topics := make([]string, 500)
+	for i := range topics {
+		topics[i] = fmt.Sprintf("site/%d/meter%d/data/x", i%100, i)
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if lookup(topics[i%len(topics)]) != 1 {
+			b.Fatal("not found")
+		}
+		i++
+	}
+}
+
+func BenchmarkTopicMatch(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		mqtt.Match("site/+/meter/+/data", "site/kyiv/meter/42/data")
+	}
+}
