@@ -70,8 +70,10 @@ func TestCommandsReachTheConnectorOfTheDevice(t *testing.T) {
 	v, err := d.HandleRPC(t.Context(), connector.RPCRequest{Device: "x", Method: "get"})
 	require.NoError(t, err)
 	require.Equal(t, telemetry.String("get"), v)
-	require.NoError(t, d.UpdateAttributes(t.Context(), connector.AttributeUpdate{Device: "x",
-		Attributes: []telemetry.Point{{Key: "sp", Value: telemetry.Int(20)}}}))
+	require.NoError(t, d.UpdateAttributes(t.Context(), connector.AttributeUpdate{
+		Device:     "x",
+		Attributes: []telemetry.Point{{Key: "sp", Value: telemetry.Int(20)}},
+	}))
 	require.Equal(t, []string{"x.get", "x=20"}, c.calls)
 	_, err = d.HandleRPC(t.Context(), connector.RPCRequest{Device: "nobody"})
 	require.ErrorIs(t, err, gateway.ErrNoDevice)

@@ -52,8 +52,10 @@ const (
 
 // New returns a gateway that is ready to run.
 func New(opts ...Option) (*Gateway, error) {
-	o := options{drain: DefaultDrainTimeout, stop: DefaultStopTimeout, window: DefaultWindow,
-		limit: eventstore.Limit{Records: DefaultPublishRecords, Bytes: DefaultPublishBytes}}
+	o := options{
+		drain: DefaultDrainTimeout, stop: DefaultStopTimeout, window: DefaultWindow,
+		limit: eventstore.Limit{Records: DefaultPublishRecords, Bytes: DefaultPublishBytes},
+	}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -69,8 +71,10 @@ func New(opts ...Option) (*Gateway, error) {
 	if o.store == nil {
 		o.store = memstore.New(memstore.Config{})
 	}
-	g := &Gateway{platform: o.platform, store: o.store, log: o.log, cfg: o, policy: o.policy,
-		connectors: make(map[string]*running, len(o.connectors))}
+	g := &Gateway{
+		platform: o.platform, store: o.store, log: o.log, cfg: o, policy: o.policy,
+		connectors: make(map[string]*running, len(o.connectors)),
+	}
 	g.publisher = newPublisher(g)
 	for _, a := range o.connectors {
 		if err := g.Add(a.name, a.c, a.opts...); err != nil {

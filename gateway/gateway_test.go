@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -272,6 +273,22 @@ func TestAFullStoreIsBackPressure(t *testing.T) {
 	close(p.down)
 	submit(t, h, "d", 11)
 	eventually(t, "all are published", func() bool { return len(p.ints("d")) == 11 })
+}
+
+// A batch that no store of this size can ever hold is acknowledged and dropped
+// by its source, rather than delivered for ever.
+func TestABatchThatCanNeverFitIsInvalid(t *testing.T) {
+	f := newFeed()
+	g, _ := run(t, gateway.WithPlatform(newPlatform()), gateway.WithConnector("a", f),
+		gateway.WithStore(memstore.New(memstore.Config{MaxBytes: 1000})))
+	h := <-f.host
+	var b telemetry.Batch
+	b.Device("d", "")
+	b.Telemetry("text", telemetry.String(strings.Repeat("x", 2000)))
+	_, err := h.Submit(t.Context(), &b)
+	require.True(t, connector.IsInvalid(err), "%v", err)
+	require.EqualValues(t, 1, g.Stats().Connectors["a"].Invalid)
+	submit(t, h, "d", 1)
 }
 
 type brokenStore struct{ eventstore.EventStore }

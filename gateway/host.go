@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/eventstore"
 	"github.com/gridlinks/iot-gateway/internal/record"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
@@ -22,7 +23,6 @@ type host struct {
 	buf    []byte          // its record
 	filter filter
 	timer  *time.Timer // fires when the filter has something due; nil between runs
-
 }
 
 var (
@@ -81,6 +81,10 @@ func (h *host) append(ctx context.Context, now time.Time) (uint64, error) {
 	offset, err := h.r.g.store.Append(ctx, h.buf)
 	if err != nil {
 		h.filter.rollback()
+		if errors.Is(err, eventstore.ErrTooLarge) {
+			h.r.invalid.Add(uint64(h.out.Len()))
+			err = connector.Invalid(err)
+		}
 		return 0, err
 	}
 	h.filter.commit(now)

@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -260,7 +259,7 @@ func tenPoints() *telemetry.Batch {
 }
 
 func BenchmarkSubmit(b *testing.B) {
-	quiet := gateway.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	quiet := gateway.WithLogger(slog.New(slog.DiscardHandler))
 	for name, opts := range map[string][]gateway.Option{
 		"alone":    {gateway.WithStore(discard{})},
 		"memstore": {gateway.WithStore(memstore.New(memstore.Config{Overflow: eventstore.DropOldest}))},

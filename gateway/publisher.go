@@ -41,8 +41,10 @@ type publisher struct {
 }
 
 func newPublisher(g *Gateway) *publisher {
-	return &publisher{store: g.store, platform: g.platform, log: g.log, window: g.cfg.window, limit: g.cfg.limit,
-		backoff: g.cfg.backoff, progress: make(chan struct{}, 1)}
+	return &publisher{
+		store: g.store, platform: g.platform, log: g.log, window: g.cfg.window, limit: g.cfg.limit,
+		backoff: g.cfg.backoff, progress: make(chan struct{}, 1),
+	}
 }
 
 // flight is a publication under way.
@@ -186,7 +188,10 @@ func (p *publisher) drain(d time.Duration, ended <-chan error) {
 	for p.store.Stats().Pending > 0 {
 		select {
 		case <-p.progress:
-		case <-ended:
+		case err := <-ended:
+			if err != nil {
+				p.log.Error("store failed while the gateway stopped", "error", err)
+			}
 			return
 		case <-t.C:
 			p.log.Warn("gateway stopped before everything was published; it stays in the store", "pending", p.store.Stats().Pending)

@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -52,7 +52,7 @@ func newField() (*field, error) {
 		metertest.ADW300(bus.Unit(uint8(i+1)), float64(20*(i+1)))
 	}
 	f := &field{bus: bus, stop: make(chan struct{}), messages: make(map[string]int64)}
-	f.broker = broker.New(&broker.Options{InlineClient: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	f.broker = broker.New(&broker.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
 	if err := f.broker.AddHook(new(auth.AllowHook), nil); err != nil {
 		return nil, err
@@ -99,11 +99,7 @@ func (f *field) sense(name string, phase float64) {
 func (f *field) sent() map[string]int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sent := make(map[string]int64, len(f.messages))
-	for name, n := range f.messages {
-		sent[name] = n
-	}
-	return sent
+	return maps.Clone(f.messages)
 }
 
 func (f *field) stopSensors() {

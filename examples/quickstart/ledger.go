@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/gridlinks/iot-gateway/tbclient/tbtest"
@@ -22,8 +23,10 @@ type point struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{count: make(map[string]int), latest: make(map[string]map[string]any),
-		numbers: make(map[string]map[int64]bool), distinct: make(map[point]bool)}
+	return &ledger{
+		count: make(map[string]int), latest: make(map[string]map[string]any),
+		numbers: make(map[string]map[int64]bool), distinct: make(map[point]bool),
+	}
 }
 
 func (l *ledger) add(r tbtest.Reading) {
@@ -69,11 +72,7 @@ type row struct {
 func (l *ledger) row(device string) row {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := row{l.count[device], make(map[string]any)}
-	for k, v := range l.latest[device] {
-		r.values[k] = v
-	}
-	return r
+	return row{l.count[device], maps.Clone(l.latest[device])}
 }
 
 // totals returns how many readings arrived, and how many arrived again.

@@ -148,8 +148,10 @@ func TestABadConnectorStopsItselfOnly(t *testing.T) {
 	require.Equal(t, 7, failed())
 	cancel()
 	require.NoError(t, <-done)
-	for _, want := range []string{"missing.json", "torn.json:2:8", "wrong.json", "value 7 is too high", "SOMETIMES",
-		"is not linked into this program (it has: echo)", "neither configuration nor configurationJson", "is used twice"} {
+	for _, want := range []string{
+		"missing.json", "torn.json:2:8", "wrong.json", "value 7 is too high", "SOMETIMES",
+		"is not linked into this program (it has: echo)", "neither configuration nor configurationJson", "is used twice",
+	} {
 		require.Contains(t, out(), want)
 	}
 	require.NotContains(t, out(), "s3cret")

@@ -96,7 +96,7 @@ func TestProgramsInTheDocumentationAreReal(t *testing.T) {
 	for _, doc := range append(docs, "../../README.md") {
 		text, err := os.ReadFile(doc)
 		require.NoError(t, err)
-		require.Equal(t, bytes.Count(text, []byte("```go\n")), len(block.FindAll(text, -1)), "%s: a Go block does not say which file it is from", doc)
+		require.Len(t, block.FindAll(text, -1), bytes.Count(text, []byte("```go\n")), "%s: a Go block does not say which file it is from", doc)
 		for _, m := range block.FindAllSubmatch(text, -1) {
 			source, err := os.ReadFile(filepath.Join("../..", string(m[1])))
 			require.NoError(t, err)
