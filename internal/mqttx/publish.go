@@ -138,15 +138,27 @@ func (p Publication) Done() <-chan struct{} {
 func (c *Conn) wait(ctx context.Context, token paho.Token) error {
 	select {
 	case <-token.Done():
-		return token.Error()
+		return c.reason(token.Error())
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.done:
 	}
 	select {
 	case <-token.Done():
-		return token.Error()
+		return c.reason(token.Error())
 	default:
 		return c.Err()
 	}
+}
+
+// reason replaces the error of something under way by the end of the
+// connection, if that is its cause.
+func (c *Conn) reason(err error) error {
+	if err == nil {
+		return nil
+	}
+	if ended := c.Err(); ended != nil {
+		return ended
+	}
+	return err
 }

@@ -1,0 +1,314 @@
+package mqttx_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gridlinks/iot-gateway/internal/mqttx"
+	"github.com/gridlinks/iot-gateway/internal/mqttx/mqttxtest"
+)
+
+const patience = 20 * time.Second
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// roundTrip publishes messages to a subscription of the same connection and
+// expects them in order.
+func roundTrip(t *testing.T, o mqttx.Options) *mqttx.Conn {
+	t.Helper()
+	const n = 200
+	got := make(chan mqttx.Message, n)
+	o.Receive = func(m mqttx.Message) {
+		m.Ack()
+		got <- m
+	}
+	ctx := within(t, patience)
+	c, err := mqttx.Dial(ctx, o)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	require.NoError(t, c.Subscribe(ctx, mqttx.Subscription{Filter: "a/#", QoS: 1}))
+	var last mqttx.Publication
+	for i := range n {
+		last = c.Publish(fmt.Sprintf("a/%d", i), 1, false, []byte{byte(i)})
+	}
+	require.NoError(t, last.Wait(ctx))
+	for i := range n {
+		select {
+		case m := <-got:
+			require.Equal(t, fmt.Sprintf("a/%d", i), m.Topic)
+			require.Equal(t, byte(1), m.QoS)
+			require.Equal(t, []byte{byte(i)}, m.Payload)
+		case <-ctx.Done():
+			t.Fatalf("message %d did not arrive", i)
+		}
+	}
+	return c
+}
+
+func TestPeerMosquittoRoundTrip(t *testing.T) {
+	b := mqttxtest.Mosquitto{}.Start(t)
+	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
+	require.NoError(t, c.Err())
+	require.NoError(t, c.Unsubscribe(within(t, patience), "a/#"))
+	c.Close()
+	require.ErrorIs(t, c.Err(), mqttx.ErrClosed)
+	require.ErrorIs(t, c.Publish("x", 1, false, nil).Wait(t.Context()), mqttx.ErrClosed)
+}
+
+func TestPeerMosquittoWebsocket(t *testing.T) {
+	b := mqttxtest.Mosquitto{Websocket: true}.Start(t)
+	roundTrip(t, mqttx.Options{Broker: "ws://" + b.Addr() + "/mqtt"})
+}
+
+func TestPeerMosquittoMutualTLS(t *testing.T) {
+	certs := mqttxtest.NewCerts(t)
+	b := mqttxtest.Mosquitto{Certs: &certs}.Start(t)
+	both := &tls.Config{RootCAs: certs.Roots, Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12}
+	roundTrip(t, mqttx.Options{Broker: "tls://" + b.Addr(), TLS: both})
+	t.Run("TLS is not given up for the scheme tcp", func(t *testing.T) {
+		roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), TLS: both})
+	})
+	for name, cfg := range map[string]*tls.Config{
+		"no client certificate": {RootCAs: certs.Roots, MinVersion: tls.VersionTLS12},
+		"unknown authority":     {Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12},
+		"system's roots":        nil,
+		"wrong name":            {RootCAs: certs.Roots, ServerName: "other", MinVersion: tls.VersionTLS12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tls://" + b.Addr(), TLS: cfg})
+			if err == nil {
+				c.Close()
+			}
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestPeerMosquittoRefusesCredentials(t *testing.T) {
+	b := mqttxtest.Mosquitto{User: "gw", Password: "right"}.Start(t)
+	roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "right"})
+	roundTrip(t, mqttx.Options{Broker: "tcp://gw:right@" + b.Addr()})
+	_, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "wrong-secret"})
+	require.True(t, mqttx.IsRefused(err), "%v", err)
+	require.NotContains(t, err.Error(), "wrong-secret")
+	b.Kill()
+	_, err = mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://gw:wrong-secret@" + b.Addr()})
+	require.Error(t, err)
+	require.False(t, mqttx.IsRefused(err), "%v", err)
+	require.NotContains(t, err.Error(), "wrong-secret")
+}
+
+func TestPeerMosquittoKilled(t *testing.T) {
+	b := mqttxtest.Mosquitto{}.Start(t)
+	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
+	b.Kill()
+	select {
+	case <-c.Done():
+	case <-time.After(patience):
+		t.Fatal("the loss was not noticed")
+	}
+	began := time.Now()
+	require.Error(t, c.Publish("x", 1, false, nil).Wait(within(t, patience)))
+	require.Less(t, time.Since(began), time.Second)
+}
+
+func TestPeerMosquittoFrozen(t *testing.T) {
+	const writeTimeout = time.Second
+	b := mqttxtest.Mosquitto{}.Start(t)
+	for _, what := range []string{"while publishing", "while idle"} {
+		t.Run(what, func(t *testing.T) {
+			c := roundTrip(t, mqttx.Options{Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second})
+			b.Freeze(true)
+			defer b.Freeze(false)
+			began := time.Now()
+			if what == "while publishing" {
+				payload := make([]byte, 1<<20)
+				for c.Err() == nil && time.Since(began) < patience {
+					c.Publish("x", 1, false, payload)
+				}
+				require.Less(t, time.Since(began), 3*writeTimeout+time.Second)
+			}
+			select {
+			case <-c.Done():
+			case <-time.After(patience):
+				t.Fatal("the broker's silence was not noticed")
+			}
+		})
+	}
+}
+
+// TestPeerMosquittoLossIsNoticedWhileReceiveBlocks guards that a receiver that
+// blocks does not hide the end of the connection for longer than a ping.
+func TestPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T) {
+	b := mqttxtest.Mosquitto{}.Start(t)
+	release := make(chan struct{})
+	entered := make(chan struct{}, 100)
+	ctx := within(t, patience)
+	c, err := mqttx.Dial(ctx, mqttx.Options{Broker: b.Addr(), KeepAlive: time.Second, Receive: func(mqttx.Message) {
+		entered <- struct{}{}
+		<-release
+	}})
+	require.NoError(t, err)
+	defer c.Close()
+	defer close(release)
+	require.NoError(t, c.Subscribe(ctx, mqttx.Subscription{Filter: "a", QoS: 0}))
+	for range 10 {
+		c.Publish("a", 0, false, []byte("x"))
+	}
+	<-entered
+	b.Kill()
+	select {
+	case <-c.Done():
+	case <-ctx.Done():
+		t.Fatal("the loss was not noticed")
+	}
+}
+
+// TestPeerMosquittoKeepsTheSession guards that what was not acknowledged comes
+// again on the next connection of a session that is kept.
+func TestPeerMosquittoKeepsTheSession(t *testing.T) {
+	b := mqttxtest.Mosquitto{}.Start(t)
+	ctx := within(t, patience)
+	got := make(chan mqttx.Message, 10)
+	o := mqttx.Options{Broker: b.Addr(), ClientID: "keeper", KeepSession: true, Receive: func(m mqttx.Message) { got <- m }}
+	first, err := mqttx.Dial(ctx, o)
+	require.NoError(t, err)
+	require.NoError(t, first.Subscribe(ctx, mqttx.Subscription{Filter: "k", QoS: 1}))
+	require.NoError(t, first.Publish("k", 1, false, []byte("1")).Wait(ctx))
+	<-got // and not acknowledged
+	first.Close()
+	second, err := mqttx.Dial(ctx, o)
+	require.NoError(t, err)
+	defer second.Close()
+	select {
+	case m := <-got:
+		require.Equal(t, "1", string(m.Payload))
+		m.Ack()
+	case <-ctx.Done():
+		t.Fatal("it was not delivered again")
+	}
+}
+
+func TestFailEndsWhatIsUnderWay(t *testing.T) {
+	ln := listen(t)
+	go func() { // a broker that accepts and then says nothing
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 1000))
+		_, _ = conn.Write([]byte{0x20, 2, 0, 0})
+	}()
+	c, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: ln.Addr().String()})
+	require.NoError(t, err)
+	defer c.Close()
+	p := c.Publish("x", 1, false, nil)
+	c.Fail(fmt.Errorf("reason %d", 7))
+	require.ErrorContains(t, p.Wait(within(t, patience)), "reason 7")
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	for _, scheme := range []string{"tcp", "tls", "ws"} {
+		t.Run(scheme, func(t *testing.T) {
+			ln := listen(t) // that never answers
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := mqttx.Dial(ctx, mqttx.Options{Broker: scheme + "://" + ln.Addr().String(), ConnectTimeout: 8 * time.Second})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Less(t, time.Since(began), 4*time.Second)
+		})
+	}
+}
+
+func TestAddressesThatMakeNoSense(t *testing.T) {
+	for _, broker := range []string{"", "ftp://h:1", "tcp://", "tcp://h:port", "http://%zz", "tcp://user:secret@h:x"} {
+		_, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: broker})
+		require.Error(t, err, broker)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
+// TestPublicationsFromManyGoroutines guards that each caller waits for its own
+// message.
+func TestPeerMosquittoManyPublishers(t *testing.T) {
+	b := mqttxtest.Mosquitto{}.Start(t)
+	ctx := within(t, patience)
+	var mu sync.Mutex
+	got := make(map[string]int)
+	c, err := mqttx.Dial(ctx, mqttx.Options{Broker: b.Addr(), Receive: func(m mqttx.Message) {
+		m.Ack()
+		mu.Lock()
+		defer mu.Unlock()
+		got[string(m.Payload)]++
+	}})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Subscribe(ctx, mqttx.Subscription{Filter: "m", QoS: 1}))
+	var publishers sync.WaitGroup
+	for i := range 8 {
+		publishers.Go(func() {
+			for k := range 50 {
+				if err := c.Publish("m", 1, false, fmt.Appendf(nil, "%d-%d", i, k)).Wait(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 400 }, patience, 5*time.Millisecond)
+}
+
+// FuzzBroker lets a connection read whatever a broker may send after CONNACK.
+func FuzzBroker(f *testing.F) {
+	f.Add([]byte{0x30, 4, 0, 1, 'a', 'x'})
+	f.Add([]byte{0x32, 6, 0, 1, 'a', 0, 1, 'x', 0x40, 2, 0, 9, 0x90, 3, 0, 1, 0x80})
+	f.Add([]byte{0x30, 0xff, 0xff, 0x01})
+	f.Add(bytes.Repeat([]byte{0xd0, 0}, 20))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ln := listen(t)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1000))
+			_, _ = conn.Write(append([]byte{0x20, 2, 0, 0}, data...))
+			_ = conn.Close()
+		}()
+		c, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: ln.Addr().String(), Receive: func(m mqttx.Message) { m.Ack() }})
+		<-done
+		if err != nil {
+			return
+		}
+		select {
+		case <-c.Done():
+		case <-time.After(patience):
+			t.Fatal("the end of the connection was not noticed")
+		}
+		c.Close()
+	})
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln
+}
