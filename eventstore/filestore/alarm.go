@@ -5,19 +5,20 @@ import "time"
 // An alarm calls a function once, a while after it was armed. The store waits
 // for the call when it is closed.
 type alarm struct {
+	call  func()
 	timer *time.Timer
 	armed bool
 }
 
 // arm arms a, unless it is armed already.
-func (s *Store) arm(a *alarm, d time.Duration, call func()) {
+func (s *Store) arm(a *alarm, d time.Duration) {
 	if a.armed || s.closed {
 		return
 	}
 	a.armed = true
 	s.wg.Add(1)
 	if a.timer == nil {
-		a.timer = time.AfterFunc(d, call)
+		a.timer = time.AfterFunc(d, a.call)
 		return
 	}
 	a.timer.Reset(d)

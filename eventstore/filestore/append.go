@@ -33,7 +33,7 @@ func (s *Store) Append(ctx context.Context, rec []byte) (uint64, error) {
 	if s.dirty >= flushBytes {
 		s.want(offset)
 	}
-	s.arm(&s.retry, s.cfg.SyncInterval, s.onRetry)
+	s.arm(&s.retry, s.cfg.SyncInterval)
 	return offset, nil
 }
 
@@ -89,6 +89,6 @@ func (s *Store) Ack(_ context.Context, upTo uint64) error {
 	}
 	s.acked = upTo
 	s.release(upTo)
-	s.arm(&s.retry, s.cfg.SyncInterval, s.onRetry)
+	s.arm(&s.retry, s.cfg.SyncInterval)
 	return nil
 }

@@ -32,7 +32,7 @@ type memory struct {
 
 const (
 	maxChunkBytes = 64 << 10
-	maxFree       = 8
+	maxFree       = 16
 )
 
 // get returns an empty chunk with room for at least size bytes.

@@ -97,7 +97,7 @@ func (s *Store) fail(g *segment, err error) error {
 	}
 	s.target = s.durable
 	s.freeRoom() // who waits there may have to give up
-	s.arm(&s.retry, s.cfg.SyncInterval, s.onRetry)
+	s.arm(&s.retry, s.cfg.SyncInterval)
 	return err
 }
 

@@ -44,7 +44,7 @@ func (s *Store) tidy() error {
 	s.untidy = err
 	if err != nil {
 		s.stuck = append(s.stuck, left...)
-		s.arm(&s.retry, s.cfg.SyncInterval, s.onRetry)
+		s.arm(&s.retry, s.cfg.SyncInterval)
 	}
 	return err
 }

@@ -2,7 +2,7 @@
 // process and, once synced, a loss of power.
 //
 // A record costs one copy into memory. Nothing is forced to the medium until
-// somebody waits for it, SyncInterval passes or a megabyte has gathered, and
+// somebody waits for it, SyncInterval passes or half a megabyte has gathered, and
 // everybody who waits at that moment shares one sync. A store to which nothing
 // happens does nothing: it has no goroutine and no timer.
 //

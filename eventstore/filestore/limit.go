@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	flushBytes = 1 << 20 // so much is written without waiting for anybody
-	maxDirty   = 8 << 20 // more than this does not wait in memory
+	flushBytes = 512 << 10 // so much is written without waiting for anybody
+	maxDirty   = 8 << 20   // more than this does not wait in memory
 )
 
 func tooLarge(size int, limit int64) error {
@@ -176,5 +176,5 @@ func (s *Store) watchAge() {
 	if s.cfg.MaxAge <= 0 || s.released+1 >= s.next || oldest.newest.IsZero() {
 		return
 	}
-	s.arm(&s.expiry, max(0, s.cfg.MaxAge-time.Since(oldest.newest)), s.onExpiry)
+	s.arm(&s.expiry, max(0, s.cfg.MaxAge-time.Since(oldest.newest)))
 }

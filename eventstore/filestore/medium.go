@@ -66,9 +66,7 @@ func (m *medium) open(g *segment, create bool) error {
 	if m.seg == g && !create {
 		return nil
 	}
-	if err := m.close(); err != nil {
-		return err
-	}
+	_ = m.close() // it is durable, or given up
 	var f disk.File
 	var err error
 	if create {

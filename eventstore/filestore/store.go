@@ -87,6 +87,7 @@ func OpenOn(d disk.Dir, cfg Config) (*Store, error) {
 		medium: medium{dir: d},
 		memory: memory{chunkBytes: int(min(maxChunkBytes, cfg.SegmentBytes))},
 	}
+	s.retry.call, s.expiry.call = s.onRetry, s.onExpiry
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("filestore: open %s: %w", cfg.Dir, err), d.Close())
 	}

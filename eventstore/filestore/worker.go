@@ -59,12 +59,13 @@ func (s *Store) announce() {
 	failure, was := cmp.Or(s.failure, s.untidy), s.told
 	losing := s.dropped > was.dropped || was.losing && s.released+1 < s.next
 	s.told = told{failing: failure != nil, dropped: s.dropped, losing: losing}
-	dropped, log := s.dropped, s.cfg.Logger.With(slog.String("dir", s.cfg.Dir))
 	if s.told == was {
 		return
 	}
+	dropped := s.dropped
 	s.mu.Unlock()
 	defer s.mu.Lock()
+	log := s.cfg.Logger.With(slog.String("dir", s.cfg.Dir))
 	switch {
 	case failure != nil && !was.failing:
 		log.Warn("event store: the medium fails, records stay in memory", slog.Any("error", failure))

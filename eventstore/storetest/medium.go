@@ -3,7 +3,9 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/gridlinks/iot-gateway/eventstore"
 	"github.com/gridlinks/iot-gateway/eventstore/filestore"
@@ -87,9 +89,7 @@ func (m *Medium) mount() (*simDir, error) {
 	if m.power != nil {
 		return nil, errInUse
 	}
-	if m.live == nil {
-		m.live, m.durable = map[string]*inode{}, map[string]*inode{}
-	}
+	m.format()
 	m.power = &power{off: make(chan struct{})}
 	return &simDir{m, m.power}, nil
 }
@@ -197,22 +197,6 @@ func (m *Medium) Waiting() int {
 	return m.waiting
 }
 
-// Damage inverts a bit of a file, and reports whether the file has it. The
-// change is durable.
-func (m *Medium) Damage(name string, bit int64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := m.live[name]
-	if n == nil || bit >= int64(len(n.data))*8 {
-		return false
-	}
-	n.data[bit/8] ^= 1 << (bit % 8)
-	if bit/8 < int64(len(n.durable)) {
-		n.durable[bit/8] = n.data[bit/8]
-	}
-	return true
-}
-
 // Files returns the sizes of the files on the medium.
 func (m *Medium) Files() map[string]int {
 	m.mu.Lock()
@@ -226,3 +210,30 @@ func (m *Medium) Files() map[string]int {
 
 // String describes what is on the medium, for messages of failed tests.
 func (m *Medium) String() string { return fmt.Sprint(m.Files()) }
+
+// ReadFile returns the contents of a file, and whether there is one.
+func (m *Medium) ReadFile(name string) ([]byte, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.live[name]
+	if n == nil {
+		return nil, false
+	}
+	return slices.Clone(n.data), true
+}
+
+// WriteFile puts a file on the medium, durably.
+func (m *Medium) WriteFile(name string, content []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.format()
+	n := &inode{data: slices.Clone(content), durable: slices.Clone(content), modified: time.Now()}
+	m.live[name], m.durable[name] = n, n
+}
+
+// format makes the zero value an empty disk.
+func (m *Medium) format() {
+	if m.live == nil {
+		m.live, m.durable = map[string]*inode{}, map[string]*inode{}
+	}
+}

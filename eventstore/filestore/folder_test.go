@@ -1,0 +1,159 @@
+package filestore_test
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/eventstore"
+	"github.com/gridlinks/iot-gateway/eventstore/filestore"
+)
+
+func crcOf(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func TestOneStoreAtATimeHasAFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	s := open(t, filestore.Config{Dir: dir})
+	_, err := filestore.Open(filestore.Config{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("the second Open: %v", err)
+	}
+	fill(t, s, 1)
+	mustClose(t, s)
+	s = open(t, filestore.Config{Dir: dir})
+	if s.Stats().Pending != 1 {
+		t.Error("the record is gone")
+	}
+}
+
+func TestOpenNamesWhatIsWrong(t *testing.T) {
+	if _, err := filestore.Open(filestore.Config{}); err == nil || !strings.HasPrefix(err.Error(), "filestore: ") {
+		t.Errorf("without a folder: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := filestore.Open(filestore.Config{Dir: file}); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a file as the folder: %v", err)
+	}
+}
+
+func TestOnlyTheOwnerCanReadTheFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no mode on windows")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, filestore.Config{Dir: dir})
+	mustSync(t, s, fill(t, s, 3))
+	if err := s.Ack(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 {
+		t.Fatalf("%v, %v; want segment, cursor and lock", entries, err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", e.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestFilesStayWithinMaxBytes(t *testing.T) {
+	for _, o := range []eventstore.Overflow{eventstore.Block, eventstore.DropOldest} {
+		dir := t.TempDir()
+		s := open(t, filestore.Config{Dir: dir, MaxBytes: 64 << 10, Overflow: o, SyncInterval: time.Hour})
+		var acked uint64
+		for range 300 {
+			last := fill(t, s, 20)
+			mustSync(t, s, last)
+			if o == eventstore.Block && last > acked+500 {
+				acked = last - 100
+				if err := s.Ack(t.Context(), acked); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var size int64
+			paths, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range paths {
+				if info, err := os.Stat(p); err == nil {
+					size += info.Size()
+				}
+			}
+			if size > 64<<10 {
+				t.Fatalf("policy %d: the files have %d bytes", o, size)
+			}
+		}
+	}
+}
+
+func TestABacklogIsReadFromFiles(t *testing.T) {
+	cfg := filestore.Config{Dir: t.TempDir(), SegmentBytes: 256 << 10}
+	s := open(t, cfg)
+	last := fill(t, s, 100_000) // 6 MB
+	mustSync(t, s, last)
+	for _, lim := range []eventstore.Limit{{}, {Records: 100}, {Bytes: 1000}} {
+		for after := last / 2; after < last; {
+			recs, err := s.Peek(limited(t), after, nil, lim)
+			if err != nil || len(recs) == 0 {
+				t.Fatalf("Peek after %d: %d records, %v", after, len(recs), err)
+			}
+			for _, r := range recs {
+				after++
+				if r.Offset != after || string(r.Data) != string(payload(after)) {
+					t.Fatalf("the record %d is %d, %.60q", after, r.Offset, r.Data)
+				}
+			}
+		}
+	}
+	for _, after := range []uint64{90_000, 10, 50_000, 49_000, 0} {
+		recs, err := s.Peek(limited(t), after, nil, eventstore.Limit{Records: 3})
+		if err != nil || len(recs) == 0 || recs[0].Offset != after+1 || string(recs[0].Data) != string(payload(after+1)) {
+			t.Fatalf("Peek after %d: %v, %v", after, recs, err)
+		}
+	}
+	mustClose(t, s)
+}
+
+func TestAReaderThatIsOvertakenByDropsGoesOn(t *testing.T) {
+	s := open(t, filestore.Config{Dir: t.TempDir(), MaxBytes: 4 << 20, Overflow: eventstore.DropOldest})
+	const n = 200_000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fill(t, s, n)
+	}()
+	read := uint64(0)
+	for after := uint64(0); after < n; {
+		recs, err := s.Peek(limited(t), after, nil, eventstore.Limit{Records: 50})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range recs {
+			if r.Offset <= after || string(r.Data) != string(payload(r.Offset)) {
+				t.Fatalf("after %d: %d %.60q", after, r.Offset, r.Data)
+			}
+			after = r.Offset
+			read++
+		}
+	}
+	<-done
+	if st := s.Stats(); st.Dropped == 0 || read+st.Dropped < n {
+		t.Errorf("%d records were read; %+v", read, st)
+	}
+}
