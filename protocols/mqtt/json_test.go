@@ -217,7 +217,10 @@ func TestConvertingAllocatesNothing(t *testing.T) {
 		"bytes":    bytesConverter,
 	} {
 		payload := payload300
-		if name == "wildcard" {
+		switch name {
+		case "bytes":
+			payload = "AM1223.5"
+		case "wildcard":
 			payload = `{"a":1,"b":2.5,"c":"text","d":true,"e":null}`
 		}
 		m := mqtt.Message{Topic: "sensor/AM-12/data", Payload: []byte(payload)}
