@@ -139,7 +139,7 @@ func (f *field) integer(i int64, factor float64) telemetry.Value {
 }
 
 // float32 keeps single precision as long as rounding does not change the value and
-// nothing scales it.
+// scaling only moves the decimal point.
 func (f *field) float32(x float32, factor float64) telemetry.Value {
 	wide := float64(x)
 	if f.round >= 0 {
@@ -149,6 +149,9 @@ func (f *field) float32(x float32, factor float64) telemetry.Value {
 	}
 	if !f.scaled() && factor == 1 {
 		return telemetry.Float32(x)
+	}
+	if f.point && factor == 1 {
+		return telemetry.Float32(float32(wide / f.div))
 	}
 	return f.scaleFloat(shortest(x), factor)
 }

@@ -20,6 +20,7 @@ type field struct {
 	number   bool
 	round    int // decimals; -1: not rounded
 	mul, div float64
+	point    bool // scaling only moves the decimal point
 	variants map[string]telemetry.Value
 }
 
@@ -45,6 +46,8 @@ func newField(r Register, table Table) (field, error) {
 	if err := f.setScale(r.Scale, r.Divider); err != nil {
 		return f, err
 	}
+	l := math.Log10(f.div)
+	f.point = f.mul == 1 && l == math.Trunc(l)
 	if err := f.setSize(max(r.Count, 1)); err != nil {
 		return f, err
 	}
