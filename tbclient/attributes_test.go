@@ -1,7 +1,6 @@
 package tbclient_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -73,7 +72,7 @@ func TestAttributesEndWithTheConnectionAndAfterTheTimeout(t *testing.T) {
 	srv.Freeze(true)
 	failed := make(chan error, 1)
 	go func() {
-		_, err := c.Attributes(context.Background(), q)
+		_, err := c.Attributes(t.Context(), q)
 		failed <- err
 	}()
 	select {
@@ -90,7 +89,7 @@ func TestAttributesEndWithTheConnectionAndAfterTheTimeout(t *testing.T) {
 	c = connected(t, slow, downlink{})
 	srv.Freeze(true)
 	go func() {
-		_, err := c.Attributes(context.Background(), q)
+		_, err := c.Attributes(t.Context(), q)
 		failed <- err
 	}()
 	time.Sleep(20 * time.Millisecond)

@@ -343,4 +343,3 @@ func TestChangesOfTheConnectionAreLoggedOnce(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
 	require.Equal(t, 2, strings.Count(log.String(), "level=INFO"), log.String())
 }
-

@@ -18,11 +18,11 @@ import (
 )
 
 // withDevices runs a client that has announced devices.
-func withDevices(t testing.TB, srv *tbtest.Server, cfg tbclient.Config, d downlink, names ...string) *tbclient.Client {
-	t.Helper()
-	c := connected(t, cfg, d)
+func withDevices(tb testing.TB, srv *tbtest.Server, cfg tbclient.Config, d downlink, names ...string) *tbclient.Client {
+	tb.Helper()
+	c := connected(tb, cfg, d)
 	for _, name := range names {
-		publish(t, c, group(name, "k", 1, telemetry.Int(1)))
+		publish(tb, c, group(name, "k", 1, telemetry.Int(1)))
 	}
 	return c
 }

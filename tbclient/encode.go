@@ -18,17 +18,34 @@ type payload struct {
 type buffer struct{ b []byte }
 
 // A bufferPool keeps the memory of payloads that the platform has acknowledged.
-type bufferPool struct{ pool sync.Pool }
-
-func (p *bufferPool) get() *buffer {
-	if b, ok := p.pool.Get().(*buffer); ok {
-		b.b = b.b[:0]
-		return b
-	}
-	return &buffer{}
+type bufferPool struct {
+	mu    sync.Mutex
+	spare []*buffer
 }
 
-func (p *bufferPool) put(b *buffer) { p.pool.Put(b) }
+// maxSpare bounds the buffers that are kept. Each is as large as a payload.
+const maxSpare = 32
+
+func (p *bufferPool) get() *buffer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.spare)
+	if n == 0 {
+		return &buffer{}
+	}
+	b := p.spare[n-1]
+	p.spare = p.spare[:n-1]
+	b.b = b.b[:0]
+	return b
+}
+
+func (p *bufferPool) put(b *buffer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.spare) < maxSpare {
+		p.spare = append(p.spare, b)
+	}
+}
 
 // An encoder turns groups into payloads that are not larger than a limit. It
 // merges the groups of one device and puts many devices into one payload. It

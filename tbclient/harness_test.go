@@ -65,72 +65,73 @@ func (l *logBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func serve(t testing.TB, cfg tbtest.Config) *tbtest.Server {
-	t.Helper()
+func serve(tb testing.TB, cfg tbtest.Config) *tbtest.Server {
+	tb.Helper()
 	if cfg.Token == "" && cfg.TLS == nil {
 		cfg.Token = token
 	}
 	srv, err := tbtest.NewServer(cfg)
-	require.NoError(t, err)
-	t.Cleanup(srv.Close)
+	require.NoError(tb, err)
+	tb.Cleanup(srv.Close)
 	return srv
 }
 
 // config is for a client of srv that reconnects fast.
-func config(t testing.TB, srv *tbtest.Server) tbclient.Config {
+func config(tb testing.TB, srv *tbtest.Server) tbclient.Config {
+	tb.Helper()
 	return tbclient.Config{
 		Broker:          srv.URL(),
 		AccessToken:     token,
 		ShortestBackoff: 5 * time.Millisecond,
 		LongestBackoff:  20 * time.Millisecond,
-		Logger:          slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Logger:          slog.New(slog.NewTextHandler(tb.Output(), nil)),
 	}
 }
 
 // run runs a client until the test ends, or stop is called.
-func run(t testing.TB, cfg tbclient.Config, d gateway.Downlink) (c *tbclient.Client, stop func()) {
-	t.Helper()
+func run(tb testing.TB, cfg tbclient.Config, d gateway.Downlink) (c *tbclient.Client, stop func()) {
+	tb.Helper()
 	c = tbclient.Dial(cfg)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, d) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-done:
-			require.NoError(t, err)
+			require.NoError(tb, err)
 		case <-time.After(patience):
-			t.Error("Run did not return")
+			tb.Error("Run did not return")
 		}
 	})
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return c, stop
 }
 
 // connected runs a client and waits until it is connected.
-func connected(t testing.TB, cfg tbclient.Config, d gateway.Downlink) *tbclient.Client {
-	t.Helper()
-	c, _ := run(t, cfg, d)
-	eventually(t, "connected", func() bool { return c.Stats().Connected })
+func connected(tb testing.TB, cfg tbclient.Config, d gateway.Downlink) *tbclient.Client {
+	tb.Helper()
+	c, _ := run(tb, cfg, d)
+	eventually(tb, "connected", func() bool { return c.Stats().Connected })
 	return c
 }
 
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		if cond() {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came true: %s", what)
+			tb.Fatalf("it never came true: %s", what)
 		}
 	}
 }
 
-func within(t testing.TB, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
+func within(tb testing.TB, d time.Duration) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), d)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
@@ -140,12 +141,12 @@ func group(device, key string, ts int64, v telemetry.Value) telemetry.Group {
 		Telemetry: []telemetry.Point{{Key: key, TS: ts, Value: v}}}
 }
 
-func publish(t testing.TB, c *tbclient.Client, groups ...telemetry.Group) {
-	t.Helper()
-	ctx := within(t, patience)
+func publish(tb testing.TB, c *tbclient.Client, groups ...telemetry.Group) {
+	tb.Helper()
+	ctx := within(tb, patience)
 	d, err := c.Publish(ctx, groups)
-	require.NoError(t, err)
-	require.NoError(t, d.Wait(ctx))
+	require.NoError(tb, err)
+	require.NoError(tb, d.Wait(ctx))
 }
 
 // feed publishes batches in order, with several under way, as a gateway does:

@@ -45,7 +45,7 @@ func (l limits) payload(configured int) int {
 	if l.MaxPayload > 0 {
 		configured = min(configured, l.MaxPayload)
 	}
-	return configured * usable / 100
+	return part(configured)
 }
 
 // windows returns how many publications of data, and how many of control
@@ -53,11 +53,14 @@ func (l limits) payload(configured int) int {
 func (l limits) windows(configured int) (data, control int) {
 	data, control = configured, controlWindow
 	if l.MaxInflight > 0 {
-		data = min(data, max(1, l.MaxInflight*usable/100))
+		data = min(data, max(1, part(l.MaxInflight)))
 		control = min(control, max(1, l.MaxInflight-data))
 	}
 	return data, control
 }
+
+// part returns the usable part of n.
+func part(n int) int { return int(int64(n) * usable / 100) }
 
 // negotiate asks for the session's limits. Without an answer within the grace
 // time those of the last session apply; an answer that comes later still counts.

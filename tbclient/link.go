@@ -3,6 +3,7 @@ package tbclient
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,14 +58,16 @@ func (c *Client) serve(ctx context.Context, dl *downlink, state *report) (lived 
 	if err != nil {
 		return 0, err
 	}
-	defer sess.Close()
 	ln := c.newLink(sess)
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { c.watch(ln) })
-	defer running.Wait()
-	defer sess.Close()
-	defer cancel()
+	defer func() {
+		cancel()
+		sess.Close()
+		running.Wait()
+		c.settleLink(ln)
+	}()
 	if err := c.prepare(ctx, ln); err != nil {
 		if sess.Err() != nil {
 			err = sess.Err()
@@ -85,10 +88,6 @@ func (c *Client) serve(ctx context.Context, dl *downlink, state *report) (lived 
 		ln.settle(time.Second)
 	}
 	c.setLink(nil)
-	cancel()
-	sess.Close()
-	running.Wait()
-	c.settleLink(ln)
 	return time.Since(began), sess.Err()
 }
 
@@ -227,7 +226,7 @@ func (ln *link) settle(d time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	ln.mu.Lock()
-	under := append([]pending(nil), ln.pending...)
+	under := slices.Clone(ln.pending)
 	ln.mu.Unlock()
 	for _, p := range under {
 		if p.Wait(ctx) != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -63,7 +64,10 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 		dl.c.log.Warn("reply is too large for the platform", "topic", r.topic, "bytes", len(r.payload), "limit", limit)
 		r = r.tooLarge(limit)
 	}
-	if err := ln.send(ctx, r.topic, r.payload); err != nil {
+	switch err := ln.send(ctx, r.topic, r.payload); {
+	case connector.IsInvalid(err):
+		dl.c.count.lost.Add(1)
+	case err != nil:
 		dl.offer(r, r.deadline)
 	}
 }
@@ -88,7 +92,7 @@ func (r reply) tooLarge(limit int) reply {
 func (dl *downlink) flush(ln *link) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for {
+	for ctx.Err() == nil && ln.sess.Err() == nil {
 		select {
 		case r := <-dl.replies:
 			dl.sendReply(ctx, ln, r)

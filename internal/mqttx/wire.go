@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -125,6 +126,8 @@ type wire struct {
 	net.Conn
 	owner   *Conn
 	timeout time.Duration
+
+	writing sync.Mutex // Paho pings from a goroutine of its own
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -136,6 +139,8 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	if err := w.Conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return 0, err
 	}

@@ -3,6 +3,7 @@ package tbtest
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -94,7 +95,7 @@ func (s *Server) Stats() Stats {
 func (s *Server) Readings() []Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Reading(nil), s.record.readings...)
+	return slices.Clone(s.record.readings)
 }
 
 // Reset forgets the readings. Seq and Stats count on.
@@ -217,7 +218,7 @@ func (s *Server) store(se *session, device string, elements []element) {
 		s.stats.Readings += uint64(len(added))
 		r.readings = append(r.readings, added...)
 		if extra := len(r.readings) - s.cfg.Keep; extra > s.cfg.Keep/4 {
-			r.readings = append([]Reading(nil), r.readings[extra:]...)
+			r.readings = slices.Clone(r.readings[extra:])
 		}
 	})
 	if f := s.cfg.OnTelemetry; f != nil {

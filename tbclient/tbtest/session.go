@@ -3,6 +3,7 @@ package tbtest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func decode(p *packets.Packet, body []byte) error {
 // connect carries out the handshake.
 func (se *session) connect() (keepAlive time.Duration, err error) {
 	if t, ok := se.conn.(*tls.Conn); ok {
-		if err := t.Handshake(); err != nil {
+		if err := t.HandshakeContext(context.Background()); err != nil {
 			return 0, err
 		}
 	}

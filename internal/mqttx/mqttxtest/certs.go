@@ -26,38 +26,38 @@ type Certs struct {
 }
 
 // NewCerts makes certificates that are valid for an hour.
-func NewCerts(t testing.TB) Certs {
-	t.Helper()
-	dir := t.TempDir()
-	ca, caKey := create(t, "test authority", nil, nil)
+func NewCerts(tb testing.TB) Certs {
+	tb.Helper()
+	dir := tb.TempDir()
+	ca, caKey := create(tb, "test authority", nil, nil)
 	c := Certs{CA: filepath.Join(dir, "ca.crt"), Roots: x509.NewCertPool()}
-	write(t, c.CA, "CERTIFICATE", ca.Raw)
+	write(tb, c.CA, "CERTIFICATE", ca.Raw)
 	c.Roots.AddCert(ca)
-	c.ServerCert, c.ServerKey, c.Server = issue(t, dir, "server", ca, caKey)
-	c.ClientCert, c.ClientKey, c.Client = issue(t, dir, "client", ca, caKey)
+	c.ServerCert, c.ServerKey, c.Server = issue(tb, dir, "server", ca, caKey)
+	c.ClientCert, c.ClientKey, c.Client = issue(tb, dir, "client", ca, caKey)
 	return c
 }
 
-func issue(t testing.TB, dir, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (certFile, keyFile string, pair tls.Certificate) {
-	t.Helper()
-	cert, key := create(t, name, ca, caKey)
+func issue(tb testing.TB, dir, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (certFile, keyFile string, pair tls.Certificate) {
+	tb.Helper()
+	cert, key := create(tb, name, ca, caKey)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
+	must(tb, err)
 	certFile, keyFile = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
-	write(t, certFile, "CERTIFICATE", cert.Raw)
-	write(t, keyFile, "PRIVATE KEY", der)
+	write(tb, certFile, "CERTIFICATE", cert.Raw)
+	write(tb, keyFile, "PRIVATE KEY", der)
 	pair, err = tls.LoadX509KeyPair(certFile, keyFile)
-	must(t, err)
+	must(tb, err)
 	return certFile, keyFile, pair
 }
 
 // create makes a certificate; without an authority it is one.
-func create(t testing.TB, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
+func create(tb testing.TB, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	must(tb, err)
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	must(t, err)
+	must(tb, err)
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: name},
@@ -74,20 +74,20 @@ func create(t testing.TB, name string, ca *x509.Certificate, caKey *ecdsa.Privat
 		ca, caKey = template, key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca, &key.PublicKey, caKey)
-	must(t, err)
+	must(tb, err)
 	cert, err := x509.ParseCertificate(der)
-	must(t, err)
+	must(tb, err)
 	return cert, key
 }
 
-func write(t testing.TB, name, kind string, der []byte) {
-	t.Helper()
-	must(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+func write(tb testing.TB, name, kind string, der []byte) {
+	tb.Helper()
+	must(tb, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }

@@ -1,7 +1,6 @@
 package mqttxtest
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -31,29 +30,30 @@ type Broker struct {
 
 // Start starts a broker that ends with the test. The test is skipped if
 // Mosquitto is not installed.
-func (m Mosquitto) Start(t testing.TB) *Broker {
-	t.Helper()
+func (m Mosquitto) Start(tb testing.TB) *Broker {
+	tb.Helper()
 	if _, err := exec.LookPath("mosquitto"); err != nil {
-		t.Skip("peer not installed: mosquitto")
+		tb.Skip("peer not installed: mosquitto")
 	}
-	b := &Broker{t: t, addr: freeAddr(t), conf: filepath.Join(t.TempDir(), "mosquitto.conf")}
-	must(t, os.WriteFile(b.conf, []byte(m.config(t, b.addr)), 0o600))
+	b := &Broker{t: tb, addr: freeAddr(tb), conf: filepath.Join(tb.TempDir(), "mosquitto.conf")}
+	must(tb, os.WriteFile(b.conf, []byte(m.config(tb, b.addr)), 0o600))
 	b.Restart()
-	t.Cleanup(b.Kill)
+	tb.Cleanup(b.Kill)
 	return b
 }
 
-func (m Mosquitto) config(t testing.TB, addr string) string {
+func (m Mosquitto) config(tb testing.TB, addr string) string {
+	tb.Helper()
 	_, port, err := net.SplitHostPort(addr)
-	must(t, err)
+	must(tb, err)
 	lines := []string{"per_listener_settings true", "persistence false", "set_tcp_nodelay true",
 		"max_queued_messages 0", "max_inflight_messages 0"}
 	if os.Getuid() == 0 {
 		lines = append(lines, "user root")
 	}
 	if m.Websocket { // Mosquitto 2.0.11 does not start with a websocket listener alone
-		_, other, err := net.SplitHostPort(freeAddr(t))
-		must(t, err)
+		_, other, err := net.SplitHostPort(freeAddr(tb))
+		must(tb, err)
 		lines = append(lines, "listener "+other+" 127.0.0.1", "allow_anonymous true")
 	}
 	lines = append(lines, "listener "+port+" 127.0.0.1")
@@ -65,10 +65,10 @@ func (m Mosquitto) config(t testing.TB, addr string) string {
 		lines = append(lines, "cafile "+m.Certs.CA, "certfile "+m.Certs.ServerCert, "keyfile "+m.Certs.ServerKey,
 			"require_certificate true", "use_identity_as_username true")
 	case m.User != "":
-		name := filepath.Join(t.TempDir(), "passwd")
-		out, err := exec.CommandContext(t.Context(), "mosquitto_passwd", "-b", "-c", name, m.User, m.Password).CombinedOutput()
+		name := filepath.Join(tb.TempDir(), "passwd")
+		out, err := exec.CommandContext(tb.Context(), "mosquitto_passwd", "-b", "-c", name, m.User, m.Password).CombinedOutput()
 		if err != nil {
-			t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+			tb.Fatalf("mosquitto_passwd: %v: %s", err, out)
 		}
 		lines = append(lines, "password_file "+name)
 	default:
@@ -78,10 +78,11 @@ func (m Mosquitto) config(t testing.TB, addr string) string {
 }
 
 // freeAddr returns an address that nothing listens on.
-func freeAddr(t testing.TB) string {
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
 	var lc net.ListenConfig
-	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	must(t, err)
+	ln, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	must(tb, err)
 	defer func() { _ = ln.Close() }()
 	return "127.0.0.1:" + strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 }
@@ -96,7 +97,7 @@ func (b *Broker) Restart() {
 	must(b.t, b.cmd.Start())
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var d net.Dialer
-		conn, err := d.DialContext(context.Background(), "tcp", b.addr)
+		conn, err := d.DialContext(b.t.Context(), "tcp", b.addr)
 		if err == nil {
 			_ = conn.Close()
 			return
