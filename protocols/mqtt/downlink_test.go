@@ -1,0 +1,408 @@
+package mqtt_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/connector/connectortest"
+	"github.com/gridlinks/iot-gateway/protocols/mqtt"
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+func liveConfig(t *testing.T) json.RawMessage {
+	t.Helper()
+	for _, file := range vectorFiles(t, "mqtt_live") {
+		if filepath.Base(file) != "live_config.json" {
+			continue
+		}
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		return raw
+	}
+	t.Fatal("no live_config.json")
+	return nil
+}
+
+// liveConnector makes a connector of the vectors' configuration.
+func liveConnector(t *testing.T, b *fakeBroker) connector.Connector {
+	t.Helper()
+	config := strings.Replace(string(liveConfig(t)), "{", `{"broker":{"host":"fake"},`, 1)
+	c, err := mqtt.Type(mqtt.WithConverter("CustomMqttUplinkConverter", nothing)).New(json.RawMessage(config), connector.Env{Name: "live"})
+	require.NoError(t, err)
+	mqtt.SetDialer(c, b.Dial)
+	return c
+}
+
+type liveVector struct {
+	Input struct {
+		Topic, Payload string
+		Device         string
+		Data           map[string]json.RawMessage
+		RPC            *struct {
+			Device string
+			Data   struct {
+				Method string
+				Params json.RawMessage
+			}
+			Method string
+			Params json.RawMessage
+			ID     int64
+		}
+	}
+	Expected struct {
+		Stored            json.RawMessage
+		GatewayCalls      [][]string
+		AttributeRequests []any
+		Published         []struct{ Topic, Payload string }
+		Replies           []struct {
+			SuccessSent *bool `json:"success_sent"`
+		}
+	}
+	Quirk, Recommended string
+}
+
+// Where the reference misbehaves: what is published, and whether a call fails.
+var betterPublished = map[string][]publication{
+	"27_rpc_getr": {{topic: "rq/D7/getR/3", payload: "null"}},
+	"29_rpc_setr": nil,
+	"35_rpc_set":  {{topic: "dev/t", payload: "a=b"}},
+}
+
+// betterStored is what is stored of messages that the reference ignores.
+var betterStored = map[string]string{
+	"04_publish_multi":      `[{"deviceName":"M1","deviceType":"default","telemetry":[{"ts":1,"values":{"a":5.0}}]},{"deviceName":"M2","deviceType":"default","telemetry":[{"ts":1,"values":{"b":5.0}}]}]`,
+	"05_publish_shared_q_x": `[{"deviceName":"SH","deviceType":"default","telemetry":[{"ts":1,"values":{"s":5.0}}]}]`,
+}
+
+func TestLiveVectors(t *testing.T) {
+	ran := 0
+	for _, file := range vectorFiles(t, "mqtt_live") {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		if name == "live_config" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			require.NoError(t, err)
+			var v liveVector
+			require.NoError(t, json.Unmarshal(raw, &v))
+			b := newFakeBroker()
+			r := run(t, liveConnector(t, b))
+			r.SetAttributes(telemetry.Point{Key: "fw", Value: telemetry.String("1.0")}, telemetry.Point{Key: "pdu", Value: telemetry.String("1.0")})
+			r.eventually("it is ready", r.IsReady)
+			switch {
+			case v.Input.RPC != nil:
+				liveRPC(t, r, b, v, name)
+			case v.Input.Device != "":
+				liveUpdate(t, r, b, v)
+			default:
+				liveMessage(t, r, b, v, name)
+			}
+		})
+		ran++
+	}
+	fmt.Printf("mqtt_live vectors: %d run, 0 skipped\n", ran)
+}
+
+func liveMessage(t *testing.T, r *bench, b *fakeBroker, v liveVector, name string) {
+	t.Helper()
+	b.push(fakeMessage{topic: v.Input.Topic, payload: v.Input.Payload})
+	r.eventually("it is acknowledged", func() bool { return len(b.Acked()) == 1 })
+	stored := v.Expected.Stored
+	if better, ok := betterStored[name]; ok {
+		stored = json.RawMessage(better)
+	}
+	var got []point
+	for _, p := range r.Readings(false) {
+		got = append(got, point{p.Device.Name, p.Device.Profile, p.Attribute, 1, p.Key, p.Value.Kind(), p.Value.String()})
+	}
+	want := expectedPoints(t, stored, 1)
+	require.Len(t, got, len(want))
+	for _, p := range got {
+		require.Contains(t, want, p)
+	}
+	for _, call := range v.Expected.GatewayCalls {
+		if strings.Contains(call[1], "${") {
+			require.Eventually(t, func() bool { return r.conn.(*mqtt.Connector).Stats().Requests == 1 }, 5*time.Second, time.Millisecond)
+			require.Empty(t, r.Online(), "an unresolved name is no device")
+			continue
+		}
+		if call[0] == "connect" {
+			r.eventually("the device is online", func() bool {
+				return slices.Contains(r.Online(), telemetry.Device{Name: call[1], Profile: call[2]})
+			})
+		}
+	}
+	checkAttributeRequests(t, r, b, v, name)
+}
+
+func checkAttributeRequests(t *testing.T, r *bench, b *fakeBroker, v liveVector, name string) {
+	t.Helper()
+	if len(v.Expected.Published) == 0 {
+		return
+	}
+	r.eventually("attributes are published", func() bool { return len(b.publications()) > 0 })
+	for i, want := range v.Expected.Published {
+		payload := want.Payload
+		if v.Quirk != "" || !json.Valid([]byte(payload)) {
+			payload = `{"fw":"1.0"}` // the reference puts quotes into quotes
+		}
+		require.Equal(t, want.Topic, b.publications()[i].topic, name)
+		require.Equal(t, payload, b.publications()[i].payload, name)
+	}
+}
+
+func liveUpdate(t *testing.T, r *bench, b *fakeBroker, v liveVector) {
+	t.Helper()
+	u := connector.AttributeUpdate{Device: v.Input.Device}
+	for k, raw := range v.Input.Data {
+		p := telemetry.Point{Key: k}
+		if string(raw) != "null" {
+			p.Value = jsonValue(t, raw)
+		}
+		u.Attributes = append(u.Attributes, p)
+	}
+	slices.SortFunc(u.Attributes, func(a, b telemetry.Point) int { return strings.Compare(a.Key, b.Key) })
+	require.NoError(t, r.conn.(*mqtt.Connector).UpdateAttributes(t.Context(), u))
+	require.Len(t, b.publications(), len(v.Expected.Published))
+	for i, want := range v.Expected.Published {
+		require.Equal(t, want.Topic, b.publications()[i].topic)
+		require.Equal(t, want.Payload, b.publications()[i].payload)
+	}
+}
+
+func liveRPC(t *testing.T, r *bench, b *fakeBroker, v liveVector, name string) {
+	t.Helper()
+	in := v.Input.RPC
+	req := connector.RPCRequest{Device: in.Device, ID: in.ID, Method: in.Data.Method, Params: in.Data.Params}
+	if in.Method != "" { // to the connector itself
+		req.Method, req.Params = in.Method, in.Params
+	}
+	b.update(func() {
+		b.answer = func(p publication) {
+			if p.topic == "rq/D7/getR/3" {
+				b.push(fakeMessage{topic: "rs/D7/getR/3", payload: `{"ok":1}`})
+			}
+		}
+	})
+	_, err := r.conn.(*mqtt.Connector).HandleRPC(t.Context(), req)
+	want := []publication{}
+	for _, p := range v.Expected.Published {
+		want = append(want, publication{topic: p.Topic, payload: p.Payload})
+	}
+	if better, ok := betterPublished[name]; ok {
+		want = append([]publication{}, better...)
+	}
+	require.Equal(t, want, append([]publication{}, b.publications()...))
+	require.Equal(t, len(want) == 0, err != nil, "every call gets a result or an error: %v", err)
+}
+
+// rpcConnector runs a connector with two kinds of calls.
+func rpcConnector(t *testing.T, b *fakeBroker, timeout time.Duration) (*bench, *mqtt.Connector) {
+	t.Helper()
+	c := fakeConnector(t, b, mqtt.Config{RPCs: []mqtt.RPC{
+		{MethodFilter: "^get$", Topic: "rq/${deviceName}/${requestId}", Value: `{"p":${params},"d":"${deviceName}"}`, ReplyTopic: "rs/${deviceName}", ReplyQoS: 1, Timeout: timeout},
+		{MethodFilter: "^set$", DeviceFilter: "^Pump", Topic: "set/${deviceName}/${params.ch}", Value: "${params.v}", QoS: 1, Retain: true},
+	}}).(*mqtt.Connector)
+	r := run(t, c)
+	r.eventually("it is ready", r.IsReady)
+	return r, c
+}
+
+func TestReplyIsTheResult(t *testing.T) {
+	doc, err := telemetry.JSON([]byte(`{"a":[1,2]}`))
+	require.NoError(t, err)
+	for reply, want := range map[string]telemetry.Value{
+		`5`: telemetry.Int(5), `5.5`: telemetry.Float(5.5), `true`: telemetry.Bool(true), `"ok"`: telemetry.String("ok"),
+		`{"a": [1, 2]}`: doc, `it's on`: telemetry.String("it's on"), ``: telemetry.String(""), `null`: telemetry.Restore(telemetry.KindJSON, 0, "null"),
+	} {
+		b := newFakeBroker()
+		_, c := rpcConnector(t, b, time.Minute)
+		b.answer = func(p publication) {
+			b.push(fakeMessage{topic: "rs/D", payload: "stale", retain: true})
+			b.push(fakeMessage{topic: "rs/D", payload: reply})
+		}
+		v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", ID: 7, Method: "get", Params: json.RawMessage(`{ "x" : "<" }`)})
+		require.NoError(t, err)
+		require.Equal(t, want, v, reply)
+		require.Equal(t, []publication{{topic: "rq/D/7", payload: `{"p":{"x":"<"},"d":"D"}`}}, b.publications())
+		require.Contains(t, b.subs, mqtt.Subscription{Filter: "rs/D", QoS: 1})
+	}
+}
+
+func TestCallsToDifferentDevicesDoNotWaitForEachOther(t *testing.T) {
+	b := newFakeBroker()
+	r, c := rpcConnector(t, b, time.Minute)
+	b.answer = func(p publication) {
+		if p.topic == "rq/quick/1" {
+			b.push(fakeMessage{topic: "rs/quick", payload: "1"})
+		}
+	}
+	slow := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, err := c.HandleRPC(ctx, connector.RPCRequest{Device: "slow", ID: 1, Method: "get"})
+		slow <- err
+	}()
+	r.eventually("the slow call is under way", func() bool { return len(b.publications()) == 1 })
+	v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "quick", ID: 1, Method: "get"})
+	require.NoError(t, err)
+	require.Equal(t, telemetry.Int(1), v)
+	cancel()
+	require.ErrorIs(t, <-slow, context.Canceled)
+	r.eventually("both reply topics are left", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Contains(b.unsubbed, "rs/quick") && slices.Contains(b.unsubbed, "rs/slow")
+	})
+}
+
+func TestOneReplyForEachCallOnAReplyTopic(t *testing.T) {
+	b := newFakeBroker()
+	_, c := rpcConnector(t, b, time.Minute)
+	var calls sync.WaitGroup
+	got := make(chan int64, 20)
+	for id := range int64(20) {
+		calls.Go(func() {
+			v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", ID: id, Method: "get"})
+			if err == nil {
+				got <- v.Int()
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return len(b.publications()) == 20 }, 10*time.Second, time.Millisecond)
+	for id := range 20 {
+		b.push(fakeMessage{topic: "rs/D", payload: fmt.Sprint(id)})
+	}
+	calls.Wait()
+	close(got)
+	seen := map[int64]bool{}
+	for v := range got {
+		seen[v] = true
+	}
+	require.Len(t, seen, 20, "each call has a reply of its own")
+}
+
+func TestCallTimesOut(t *testing.T) {
+	b := newFakeBroker()
+	_, c := rpcConnector(t, b, 20*time.Millisecond)
+	_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get"})
+	require.ErrorContains(t, err, `no reply on "rs/D" within 20ms`)
+	require.ErrorContains(t, err, `call "get" of device "D"`)
+}
+
+func TestCallEndsWithTheConnection(t *testing.T) {
+	b := newFakeBroker()
+	_, c := rpcConnector(t, b, time.Minute)
+	b.answer = func(publication) { b.drop() }
+	_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get"})
+	require.ErrorContains(t, err, "connection lost")
+}
+
+func TestCallsThatCannotBeCarriedOutFail(t *testing.T) {
+	b := newFakeBroker()
+	_, c := rpcConnector(t, b, time.Minute)
+	call := func(device, method, params string) error {
+		_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: device, Method: method, Params: json.RawMessage(params)})
+		return err
+	}
+	require.ErrorContains(t, call("D", "other", "1"), `no remote procedure call is configured for method "other"`)
+	require.ErrorContains(t, call("D", "set", "1"), "no remote procedure call is configured", "the device filter counts")
+	require.ErrorContains(t, call("Pump", "set", "5"), "${params.ch} has no value")
+	require.ErrorContains(t, call("Pump", "set", `{"ch":"a/#","v":1}`), "is not a topic")
+	require.ErrorContains(t, call("Pump", "set", `{"ch":1}`), "${params.v} has no value")
+	require.ErrorContains(t, call("Pump", "set", `{`), "parameters")
+	require.Empty(t, b.publications())
+	require.NoError(t, call("Pump", "set", `{"ch":1,"v":"on"}`))
+	require.Equal(t, []publication{{topic: "set/Pump/1", payload: `"on"`, qos: 1, retain: true}}, b.publications())
+	_, err := mqtt.New(mqtt.Config{Broker: "tcp://x"}).HandleRPC(t.Context(), connector.RPCRequest{})
+	require.ErrorContains(t, err, "not connected")
+}
+
+func TestReservedMethodsSayWhatToDo(t *testing.T) {
+	b := newFakeBroker()
+	_, c := rpcConnector(t, b, time.Minute)
+	b.answer = func(p publication) { b.push(fakeMessage{topic: "back", payload: "7"}) }
+	v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get",
+		Params: json.RawMessage(`"requestTopicExpression=ask/${deviceName};value=x=y;responseTopicExpression=back;responseTimeout=60000;qos=1;retain=true"`)})
+	require.NoError(t, err)
+	require.Equal(t, telemetry.Int(7), v)
+	require.Equal(t, []publication{{topic: "ask/D", payload: "x=y", qos: 1, retain: true}}, b.publications())
+}
+
+func TestAReplyTopicThatAMappingCoversStaysSubscribed(t *testing.T) {
+	b := newFakeBroker()
+	c := fakeConnector(t, b, mqtt.Config{RPCs: []mqtt.RPC{{Topic: "rq", Value: "x", ReplyTopic: "dev/1", Timeout: time.Minute}}}).(*mqtt.Connector)
+	r := run(t, c)
+	r.eventually("it is ready", r.IsReady)
+	b.answer = func(publication) { b.Send(9) }
+	_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "m"})
+	require.NoError(t, err)
+	r.eventually("the reply is converted too", func() bool { return len(r.values("id")) == 1 })
+	r.stop()
+	require.Len(t, b.subs, 1)
+	require.Empty(t, b.unsubbed)
+}
+
+func TestOneUpdateThatFailsDoesNotKeepTheOthersBack(t *testing.T) {
+	b := newFakeBroker()
+	c := fakeConnector(t, b, mqtt.Config{AttributeUpdates: []mqtt.AttributeUpdate{
+		{DeviceFilter: "D", AttributeFilter: ".*", Topic: "u/${attributeKey}", Value: `{"v":"${attributeValue}"}`},
+		{DeviceFilter: "E", AttributeFilter: ".*", Topic: "never", Value: "x"},
+	}}).(*mqtt.Connector)
+	r := run(t, c)
+	r.eventually("it is ready", r.IsReady)
+	err := c.UpdateAttributes(t.Context(), connector.AttributeUpdate{Device: "Dev", Attributes: []telemetry.Point{
+		{Key: "bad/#", Value: telemetry.Int(1)}, {Key: "good", Value: telemetry.String(`say "hi"`)},
+	}})
+	require.ErrorContains(t, err, `attribute "bad/#" of device "Dev"`)
+	require.Equal(t, []publication{{topic: "u/good", payload: `{"v":"say \"hi\""}`}}, b.publications())
+}
+
+// stuckPlatform answers nothing until it is released.
+type stuckPlatform struct {
+	*connectortest.Host
+	release chan struct{}
+}
+
+func (s stuckPlatform) Attributes(ctx context.Context, q connector.AttributeQuery) ([]telemetry.Point, error) {
+	select {
+	case <-s.release:
+		return s.Host.Attributes(ctx, q)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestRequestsOfDevicesDoNotHoldUpData(t *testing.T) {
+	b := newFakeBroker()
+	h := connectortest.NewHost(t)
+	h.SetAttributes(telemetry.Point{Key: "fw", Value: telemetry.String("1")})
+	stuck := stuckPlatform{h, make(chan struct{})}
+	info := mqtt.DeviceInfo{Name: key("${sn}")}
+	r := runWith(t, fakeConnector(t, b, mqtt.Config{AttributeRequests: []mqtt.AttributeRequest{
+		{Filter: "ask", Device: info, Names: key("${keys}"), Client: true, Topic: "to/${deviceName}", Value: `{"${attributeKey}":"${attributeValue}"}`, ReplyQoS: 1},
+	}, Disconnects: []mqtt.DeviceRequest{{Filter: "bye", Device: info}}}), h, func(connector.Host) connector.Host { return stuck })
+	b.push(fakeMessage{topic: "ask", payload: `{"sn":"A","keys":["fw"]}`})
+	b.push(fakeMessage{topic: "bye", payload: `{"sn":"B"}`})
+	b.push(fakeMessage{topic: "ask", payload: `not JSON`})
+	b.Send(1)
+	r.eventually("data flows", func() bool { return len(r.values("id")) == 1 && len(b.Acked()) == 4 })
+	require.Empty(t, b.publications())
+	close(stuck.release)
+	r.eventually("the answer comes", func() bool { return len(b.publications()) == 1 })
+	require.Equal(t, publication{topic: "to/A", payload: `{"fw":"1"}`, qos: 1}, b.publications()[0])
+	require.Equal(t, []connector.AttributeQuery{{Device: "A", Keys: []string{"fw"}}}, h.Queries())
+	require.Equal(t, uint64(1), r.conn.(*mqtt.Connector).Stats().Requests)
+}
