@@ -142,9 +142,11 @@ func TestCrashesInSuccession(t *testing.T) {
 			t.Fatalf("round %d: %d records, but %d were synced", round, p, synced)
 		}
 		synced = s.Stats().Pending
-		recs, err := s.Peek(ctx, 0, nil, eventstore.Limit{})
-		for synced > 0 && err == nil && recs[len(recs)-1].Offset < synced {
-			recs, err = s.Peek(ctx, recs[len(recs)-1].Offset, recs, eventstore.Limit{})
+		var recs []eventstore.Record
+		for uint64(len(recs)) < synced {
+			if recs, err = s.Peek(ctx, uint64(len(recs)), recs, eventstore.Limit{}); err != nil {
+				t.Fatalf("round %d, after %d records: %v, %+v", round, len(recs), err, s.Stats())
+			}
 		}
 		for i, r := range recs {
 			if r.Offset != uint64(i+1) || string(r.Data) != string(payload(r.Offset)) {
