@@ -81,9 +81,8 @@ func (b *bus) disconnect() {
 func (b *bus) exchange(ctx context.Context, t *target, request []byte, retries int) ([]byte, error) {
 	for attempt := 0; ; attempt++ {
 		data, err := b.try(ctx, t, request)
-		var exception *Exception
 		switch {
-		case err == nil, errors.As(err, &exception):
+		case err == nil || isException(err):
 			return data, err
 		case ctx.Err() != nil:
 			return nil, err

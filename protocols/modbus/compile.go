@@ -68,29 +68,30 @@ type compiler struct {
 	errs  []error
 }
 
-// split returns the errors that errors.Join joined.
-func split(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is meant
-		return j.Unwrap()
+// split returns the errors that errors.Join joined, also within each other.
+func split(err error) (list []error) {
+	j, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what is joined outermost is meant
+	if !ok {
+		return []error{err}
 	}
-	return []error{err}
+	for _, e := range j.Unwrap() {
+		list = append(list, split(e)...)
+	}
+	return list
 }
 
 func (c *compiler) device(d Device) error {
 	if err := d.validate(); err != nil {
 		return err
 	}
-	b, err := c.bus(d)
-	if err != nil {
-		return err
-	}
+	b, busErr := c.bus(d)
 	t := &target{
 		device: telemetry.Device{Name: d.Name, Profile: d.Profile}, bus: b, unit: d.Unit,
 		timeout: d.Timeout, retries: max(d.Retries, 0),
 		rpc: make(map[string]*command), updates: make(map[string]*command),
 	}
 	items, err := t.compileRegisters(d)
-	if err := errors.Join(err, t.compileCommands(d)); err != nil {
+	if err := errors.Join(busErr, err, t.compileCommands(d)); err != nil {
 		return err
 	}
 	for _, it := range items {

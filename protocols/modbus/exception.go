@@ -70,6 +70,11 @@ func exceptionName(code uint8) string {
 	}
 }
 
+func isException(err error) bool {
+	var e *Exception
+	return errors.As(err, &e)
+}
+
 // refused reports whether err says that what was asked for does not exist, rather
 // than that the unit cannot serve it now.
 func refused(err error) (code uint8, ok bool) {

@@ -241,13 +241,14 @@ func (g *group) submit(ctx context.Context) error {
 	}
 	host := g.target.bus.host
 	_, err := host.Submit(ctx, &g.batch)
+	if err == nil {
+		return nil
+	}
 	if connector.IsInvalid(err) {
 		g.log().Warn("readings were rejected", slog.String("device", g.target.device.Name), slog.Any("error", err))
 		return nil
 	}
-	if err != nil {
-		host.fail(err)
-	}
+	host.fail(err)
 	return nil
 }
 

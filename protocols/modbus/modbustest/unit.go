@@ -222,8 +222,10 @@ func parse(pdu []byte) (r Request, code uint8) {
 	r.Address, r.Count = binary.BigEndian.Uint16(pdu[1:]), binary.BigEndian.Uint16(pdu[3:])
 	limit := uint16(125)
 	switch r.Function {
-	case 1, 2:
-		r.Table, limit = map[uint8]modbus.Table{1: modbus.Coil, 2: modbus.Discrete}[r.Function], 2000
+	case 1:
+		r.Table, limit = modbus.Coil, 2000
+	case 2:
+		r.Table, limit = modbus.Discrete, 2000
 	case 3:
 		r.Table = modbus.Holding
 	case 4:
