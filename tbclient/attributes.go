@@ -80,7 +80,7 @@ func (c *Client) ask(ctx context.Context, q connector.AttributeQuery) (answer, e
 		delete(c.queries, id)
 		c.mu.Unlock()
 	}()
-	if err := ln.send(ctx, TopicAttributesRequest, appendQuery(nil, id, q)); err != nil {
+	if err := ln.send(ctx, TopicAttributesRequest, appendQuery(nil, id, q), nil); err != nil {
 		return answer{}, err
 	}
 	select {

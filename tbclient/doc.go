@@ -17,6 +17,8 @@
 //     for any payload is left out, counted and logged; what surrounds it is sent.
 //   - Every remote procedure call gets exactly one reply: its result, the error
 //     of its handler, or that it timed out or found too many others waiting.
+//     A reply that was not acknowledged before its connection ended is sent
+//     again; the platform takes one.
 //     Calls for one device are carried out in order, for different devices
 //     concurrently, and replies do not queue behind telemetry.
 //   - Credentials appear in no log and no error.

@@ -77,7 +77,7 @@ func (c *Client) negotiate(ctx context.Context, ln *link) error {
 		c.setLimits(ln, l)
 	})
 	topic := TopicOwnRPCRequest + strconv.FormatInt(id, 10)
-	if err := ln.send(ctx, topic, []byte(`{"method":"getSessionLimits","params":{}}`)); err != nil {
+	if err := ln.send(ctx, topic, []byte(`{"method":"getSessionLimits","params":{}}`), nil); err != nil {
 		return err
 	}
 	grace := time.NewTimer(limitsGrace)

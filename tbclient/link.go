@@ -36,6 +36,7 @@ type pending struct {
 	window *window
 	size   int
 	buf    *buffer // to be used again; nil for control messages
+	again  func()  // called if there is no acknowledgement; may be nil
 	since  time.Time
 }
 
@@ -169,14 +170,18 @@ func (c *Client) await(ctx context.Context, data bool) (*link, error) {
 }
 
 // send publishes a control message, without waiting for its acknowledgement.
-func (ln *link) send(ctx context.Context, topic string, payload []byte) error {
+// If the session ends before that, it calls again, unless that is nil.
+func (ln *link) send(ctx context.Context, topic string, payload []byte, again func()) error {
 	if limit := int(ln.maxPayload.Load()); len(payload) > limit {
 		return connector.Invalid(fmt.Errorf("a message of %d bytes is larger than the platform takes, which is %d", len(payload), limit))
 	}
 	if err := ln.control.acquire(ctx, ln.sess, len(payload)); err != nil {
 		return err
 	}
-	ln.track(pending{Publication: ln.sess.Publish(topic, payload), window: ln.control, size: len(payload)})
+	p := pending{Publication: ln.sess.Publish(topic, payload), window: ln.control, size: len(payload), again: again}
+	if !ln.track(p) && again != nil {
+		again()
+	}
 	return nil
 }
 

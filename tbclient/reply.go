@@ -53,8 +53,9 @@ func (dl *downlink) reply(ctx context.Context, ln *link) {
 	}
 }
 
-// sendReply sends r, or, if the session ends first, puts it back for the next
-// one: the platform waits for it wherever it comes from.
+// sendReply sends r. If the session ends before r is acknowledged, it is put
+// back for the next one: the platform waits for it wherever it comes from, and
+// ignores a second one.
 func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 	if !time.Now().Before(r.deadline.Add(replyGrace)) {
 		dl.c.count.lost.Add(1)
@@ -64,11 +65,12 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 		dl.c.log.Warn("reply is too large for the platform", "topic", r.topic, "bytes", len(r.payload), "limit", limit)
 		r = r.tooLarge(limit)
 	}
-	switch err := ln.send(ctx, r.topic, r.payload); {
+	again := func() { dl.offer(r, r.deadline) }
+	switch err := ln.send(ctx, r.topic, r.payload, again); {
 	case connector.IsInvalid(err):
 		dl.c.count.lost.Add(1)
 	case err != nil:
-		dl.offer(r, r.deadline)
+		again()
 	}
 }
 

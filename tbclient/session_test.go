@@ -19,10 +19,12 @@ import (
 // fakeSession is a Session whose publications are acknowledged by hand, or at
 // once if auto is set.
 type fakeSession struct {
-	auto bool
-	done chan struct{}
+	auto    bool
+	receive func(topic string, payload []byte)
+	done    chan struct{}
 
 	mu   sync.Mutex
+	hold string // a topic whose messages are not acknowledged
 	err  error
 	pubs []*fakePublication
 }
@@ -73,21 +75,21 @@ func (s *fakeSession) Fail(err error) {
 
 func (s *fakeSession) Publish(topic string, payload []byte) Publication {
 	p := &fakePublication{s, topic, string(payload), make(chan struct{})}
-	if s.auto || !strings.HasSuffix(topic, "telemetry") {
-		close(p.acked)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.auto || topic != TopicTelemetry && topic != s.hold {
+		close(p.acked)
+	}
 	s.pubs = append(s.pubs, p)
 	return p
 }
 
-// sent returns the payloads of telemetry.
-func (s *fakeSession) sent() (out []string) {
+// sent returns the payloads of a topic.
+func (s *fakeSession) sent(topic string) (out []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pubs {
-		if p.topic == TopicTelemetry {
+		if p.topic == topic {
 			out = append(out, p.payload)
 		}
 	}
@@ -101,7 +103,7 @@ type fakeTransport struct {
 }
 
 func (f fakeTransport) Connect(ctx context.Context, receive func(string, []byte)) (Session, error) {
-	s := &fakeSession{auto: f.auto, done: make(chan struct{})}
+	s := &fakeSession{auto: f.auto, receive: receive, done: make(chan struct{})}
 	go func() { // the platform
 		for s.Err() == nil {
 			s.mu.Lock()
@@ -162,7 +164,7 @@ func TestPublishFailsOnceAfterDataWasLost(t *testing.T) {
 	require.NoError(t, err, "once is enough")
 	_, err = c.Publish(ctx, []telemetry.Group{of("d", at("k", 2, 2))})
 	require.NoError(t, err)
-	require.Equal(t, []string{`{"d":[{"ts":1,"values":{"k":1}}]}`, `{"d":[{"ts":2,"values":{"k":2}}]}`}, second.sent())
+	require.Equal(t, []string{`{"d":[{"ts":1,"values":{"k":1}}]}`, `{"d":[{"ts":2,"values":{"k":2}}]}`}, second.sent(TopicTelemetry))
 }
 
 func TestPublishGoesOnAfterAConnectionThatLostNothing(t *testing.T) {
@@ -186,7 +188,7 @@ func TestDeliverySucceedsOnlyWhenAllItsPacketsAre(t *testing.T) {
 	big := telemetry.String(strings.Repeat("x", 40_000))
 	d, err := c.Publish(t.Context(), []telemetry.Group{of("d", telemetry.Point{Key: "a", TS: 1, Value: big}, telemetry.Point{Key: "b", TS: 1, Value: big})})
 	require.NoError(t, err)
-	require.Len(t, s.sent(), 2)
+	require.Len(t, s.sent(TopicTelemetry), 2)
 	for _, p := range s.pubs {
 		if p.topic == TopicTelemetry {
 			short, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
@@ -196,6 +198,26 @@ func TestDeliverySucceedsOnlyWhenAllItsPacketsAre(t *testing.T) {
 		}
 	}
 	require.NoError(t, d.Wait(t.Context()))
+}
+
+func TestReplyThatWasNotAcknowledgedIsSentAgain(t *testing.T) {
+	c, tr := startFake(t, false)
+	first := <-tr.sessions
+	for c.current() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	first.mu.Lock()
+	first.hold = TopicRPC
+	first.mu.Unlock()
+	first.receive(TopicRPC, []byte(`{"device":"d","data":{"id":5,"method":"m"}}`))
+	for len(first.sent(TopicRPC)) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	first.Fail(errors.New("cut"))
+	second := <-tr.sessions
+	want := []string{`{"device":"d","id":5,"data":{"success":true}}`}
+	require.Eventually(t, func() bool { return len(second.sent(TopicRPC)) > 0 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, want, second.sent(TopicRPC))
 }
 
 // FuzzReceive gives the client any message from the platform.

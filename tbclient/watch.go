@@ -59,9 +59,12 @@ func (c *Client) abandon(ln *link) {
 	defer ln.mu.Unlock()
 	ln.ended = true
 	for _, p := range ln.pending {
+		acked := p.Wait(context.Background()) == nil
 		switch {
+		case !acked && p.again != nil:
+			p.again()
 		case p.buf == nil:
-		case p.Wait(context.Background()) == nil:
+		case acked:
 			c.count.acks.Add(1)
 		default:
 			c.count.failed.Add(1)
