@@ -80,8 +80,10 @@ func TestCommandsReachTheConnectorOfTheDevice(t *testing.T) {
 }
 
 func TestADeviceThatDoesNotAnswerDelaysNoOther(t *testing.T) {
+	waiting := make(chan struct{})
 	_, d := startControlled(t, func(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
 		if r.Device == "dead" {
+			close(waiting)
 			<-ctx.Done()
 			return telemetry.Value{}, ctx.Err()
 		}
@@ -93,8 +95,11 @@ func TestADeviceThatDoesNotAnswerDelaysNoOther(t *testing.T) {
 		_, err := d.HandleRPC(ctx, connector.RPCRequest{Device: "dead"})
 		result <- err
 	}()
+	<-waiting
+	soon, done := context.WithTimeout(t.Context(), 5*time.Second)
+	defer done()
 	for range 10 {
-		_, err := d.HandleRPC(t.Context(), connector.RPCRequest{Device: "alive"})
+		_, err := d.HandleRPC(soon, connector.RPCRequest{Device: "alive"})
 		require.NoError(t, err)
 	}
 	cancel()
