@@ -15,7 +15,6 @@ import (
 type answer struct {
 	value  json.RawMessage // of the only key
 	values json.RawMessage // an object
-	err    error
 }
 
 // Attributes implements gateway.Platform. Attributes that do not exist are left
@@ -85,7 +84,7 @@ func (c *Client) ask(ctx context.Context, q connector.AttributeQuery) (answer, e
 	}
 	select {
 	case a := <-ch:
-		return a, a.err
+		return a, nil
 	case <-ln.sess.Done():
 		return answer{}, errLinkEnded
 	case <-ctx.Done():

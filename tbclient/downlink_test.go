@@ -60,6 +60,7 @@ func TestCallGetsExactlyOneReply(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	require.Equal(t, uint64(len(results)), srv.Stats().Replies)
 	require.Zero(t, srv.Stats().Unasked)
+	eventually(t, "all messages acknowledged", func() bool { s := srv.Stats(); return s.Confirmed == s.Pushed && s.Pushed > 0 })
 }
 
 func TestSlowDeviceDelaysNoOther(t *testing.T) {

@@ -118,15 +118,12 @@ func (c *Client) setLink(ln *link) {
 	c.changed = make(chan struct{})
 }
 
-// settleLink ends what only an answer on ln could have ended.
+// settleLink forgets what only an answer on ln could have ended, and remembers
+// whether data was lost with it.
 func (c *Client) settleLink(ln *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.requests)
-	for id, ch := range c.queries {
-		ch <- answer{err: errLinkEnded}
-		delete(c.queries, id)
-	}
 	if ln.hasFailed() {
 		c.lost = max(c.lost, ln.number)
 	}

@@ -101,6 +101,8 @@ func TestPeerMosquittoRefusesCredentials(t *testing.T) {
 	b := mqttxtest.Mosquitto{User: "gw", Password: "right"}.Start(t)
 	roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "right"})
 	roundTrip(t, mqttx.Options{Broker: "tcp://gw:right@" + b.Addr()})
+	ws := mqttxtest.Mosquitto{Websocket: true, User: "gw", Password: "right"}.Start(t)
+	roundTrip(t, mqttx.Options{Broker: "ws://gw:right@" + ws.Addr() + "/mqtt"})
 	_, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "wrong-secret"})
 	require.True(t, mqttx.IsRefused(err), "%v", err)
 	require.NotContains(t, err.Error(), "wrong-secret")
@@ -130,7 +132,11 @@ func TestPeerMosquittoFrozen(t *testing.T) {
 	b := mqttxtest.Mosquitto{}.Start(t)
 	for _, what := range []string{"while publishing", "while idle"} {
 		t.Run(what, func(t *testing.T) {
-			c := roundTrip(t, mqttx.Options{Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second})
+			o := mqttx.Options{Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second}
+			if what == "while publishing" {
+				o.KeepAlive = time.Hour
+			}
+			c := roundTrip(t, o)
 			b.Freeze(true)
 			defer b.Freeze(false)
 			began := time.Now()

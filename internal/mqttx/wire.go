@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -121,19 +122,32 @@ func (d *dialer) release() (canceled bool) { return d.stop != nil && !d.stop() }
 // A wire is the network connection under a Conn. Paho bounds the time of
 // writing a publication, but not that of a ping or an acknowledgement, and
 // reports the end of a connection only when all its goroutines have come to
-// rest; a wire does both at once.
+// rest. A wire bounds every write, and ends its Conn when Paho closes it, by
+// which time Paho has acted on all that was read before, or a second after an
+// error if Paho does not come to that.
 type wire struct {
 	net.Conn
 	owner   *Conn
 	timeout time.Duration
 
 	writing sync.Mutex // Paho pings from a goroutine of its own
+	once    sync.Once
+	reason  atomic.Pointer[error] // the first error
+}
+
+// fail remembers the first error.
+func (w *wire) fail(err error) {
+	w.once.Do(func() {
+		err = lost(err)
+		w.reason.Store(&err)
+		time.AfterFunc(time.Second, func() { w.owner.end(err) })
+	})
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if err != nil {
-		w.owner.end(lost(err))
+		w.fail(err)
 	}
 	return n, err
 }
@@ -146,7 +160,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	n, err := w.Conn.Write(p)
 	if err != nil {
-		w.owner.end(lost(err))
+		w.fail(err)
 		_ = w.Conn.Close()
 	}
 	return n, err
@@ -158,6 +172,9 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 // Close is called by Paho, first of all if a ping was not answered or if what
 // was read is not MQTT.
 func (w *wire) Close() error {
+	if reason := w.reason.Load(); reason != nil {
+		w.owner.end(*reason)
+	}
 	w.owner.end(errors.New("mqtt: connection lost: no answer to a ping, or a malformed packet"))
 	return w.Conn.Close()
 }

@@ -35,6 +35,8 @@ type Stats struct {
 	TooLarge   uint64 // packets that were larger than MaxPayload
 	Replies    uint64 // replies to calls
 	Unasked    uint64 // replies that no call waits for
+	Pushed     uint64 // messages sent to gateways
+	Confirmed  uint64 // of them, acknowledged by the gateway
 	MaxUnacked int    // most messages at once that waited for their acknowledgement
 }
 

@@ -206,6 +206,7 @@ func (se *session) handle(p *packets.Packet) error {
 		reply := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}}
 		return se.write(reply, (*packets.Packet).PingrespEncode)
 	case packets.Puback:
+		se.srv.event(func() { se.srv.stats.Confirmed++ })
 		return nil
 	case packets.Disconnect:
 		return errEndSession
@@ -252,6 +253,7 @@ func (se *session) send(topic string, payload []byte) error {
 	se.writing.Unlock()
 	p := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, ProtocolVersion: se.version,
 		TopicName: topic, Payload: payload, PacketID: id}
+	se.srv.event(func() { se.srv.stats.Pushed++ })
 	return se.write(p, (*packets.Packet).PublishEncode)
 }
 
