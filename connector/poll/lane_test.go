@@ -255,6 +255,7 @@ func TestProbeIsOneRequestInsteadOfTheJobs(t *testing.T) {
 		m := &meter{}
 		m.dead.Store(true)
 		d := m.device("a", time.Second)
+		d.Jobs = append(d.Jobs, poll.Job{Interval: 20 * time.Second, Poll: m.poll})
 		probes := 0
 		d.Probe = func(context.Context) error { probes++; return errDead }
 		b := run(t, poll.Config{}, d)

@@ -13,10 +13,9 @@
 // In configuration files, "profile": "acrel-adw300" in a slave does the same if the
 // program passes [Profiles] to modbus.WithProfiles. "profileOptions" may hold
 //
-//	{"groups": ["measurement", "energy"], "periods": {"energy": 60000},
-//	 "ratios": "meter", "ratios": {"pt": 1, "ct": 40}}
+//	{"groups": ["measurement", "energy"], "periods": {"energy": 60000}, "ratios": "meter"}
 //
-// with periods in milliseconds and one of the two forms of ratios.
+// with periods in milliseconds, and ratios "off", "meter" or {"pt": 1, "ct": 40}.
 //
 // # Points
 //
