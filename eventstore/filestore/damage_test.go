@@ -1,6 +1,8 @@
 package filestore_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -100,6 +102,10 @@ func TestTornTailIsRemovedAtEveryByte(t *testing.T) {
 		}
 		if told := strings.Contains(logged.String(), fmt.Sprintf("bytes=%d\n", torn)); told != (torn > 0) {
 			t.Fatalf("%d bytes, %d of them torn: the log says\n%s", size, torn, logged.String())
+		}
+		info, err := os.Stat(filepath.Join(dir, name))
+		if want := headerBytes + int64(intact)*payloadBytes; err != nil || size >= headerBytes && info.Size() != want {
+			t.Fatalf("%d bytes: the file was cut to %d, want %d (%v)", size, info.Size(), want, err)
 		}
 		offsets, marker := readAll(t, s, 0, eventstore.Limit{})
 		expectRun(t, offsets, 1, intact)
@@ -324,5 +330,26 @@ func TestATimeBeforeTheClockWasSetIsNoAge(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	if st := s.Stats(); st.Pending != 3 || st.Dropped != 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+func TestDamageAtTheEndIsNotPendingForEver(t *testing.T) {
+	cfg := filestore.Config{SegmentBytes: 4 << 10}
+	all := saved(t, cfg, 70, 0)
+	names := all.segments()
+	m := new(storetest.Medium)
+	m.WriteFile(names[0], all[names[0]][:headerBytes+60*payloadBytes+1])
+	m.WriteFile(names[1], all[names[1]][:headerBytes])
+	s := openOn(t, m, cfg)
+	if err := s.Ack(t.Context(), 60); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if recs, err := s.Peek(ctx, 60, nil, eventstore.Limit{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Peek: %v, %v", recs, err)
+	}
+	if st := s.Stats(); st.Pending != 0 || st.Dropped != 3 {
+		t.Errorf("%+v when all that can be read is acknowledged", st)
 	}
 }

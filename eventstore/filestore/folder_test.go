@@ -2,6 +2,7 @@ package filestore_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -155,5 +156,30 @@ func TestAReaderThatIsOvertakenByDropsGoesOn(t *testing.T) {
 	<-done
 	if st := s.Stats(); st.Dropped == 0 || read+st.Dropped < n {
 		t.Errorf("%d records were read; %+v", read, st)
+	}
+}
+
+func TestARecordLargerThanASegmentMakesRoomForTheNext(t *testing.T) {
+	s := open(t, filestore.Config{Dir: t.TempDir(), MaxBytes: 8 << 10, SyncInterval: time.Hour})
+	big := make([]byte, 6<<10)
+	if _, err := s.Append(t.Context(), make([]byte, 8<<10)); !errors.Is(err, eventstore.ErrTooLarge) {
+		t.Errorf("a record as large as the store: %v", err)
+	}
+	for i := range uint64(5) {
+		ctx := limited(t)
+		result := make(chan error, 1)
+		go func() {
+			_, err := s.Append(ctx, big)
+			result <- err
+		}()
+		if i > 0 {
+			time.Sleep(5 * time.Millisecond) // usually it waits by now
+			if err := s.Ack(ctx, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-result; err != nil {
+			t.Fatalf("Append of record %d: %v", i+1, err)
+		}
 	}
 }

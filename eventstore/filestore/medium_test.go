@@ -3,6 +3,7 @@ package filestore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,8 +32,11 @@ func openOn(tb testing.TB, m *storetest.Medium, cfg filestore.Config) *filestore
 var errMedium = errors.New("broken medium")
 
 func TestSyncAfterAFailedSyncIsTrue(t *testing.T) {
-	for name, before := range map[string]int{"NewSegment": 0, "MiddleOfSegment": 10, "LaterSegment": 2000} {
+	for name, c := range map[string]struct{ before, failures int }{
+		"NewSegment": {0, 1}, "MiddleOfSegment": {10, 1}, "LaterSegment": {2000, 1}, "Repeatedly": {10, 3},
+	} {
 		t.Run(name, func(t *testing.T) {
+			before := c.before
 			m := new(storetest.Medium)
 			s := openOn(t, m, filestore.Config{SegmentBytes: 16 << 10, SyncInterval: time.Hour})
 			if before > 0 {
@@ -40,7 +44,7 @@ func TestSyncAfterAFailedSyncIsTrue(t *testing.T) {
 			}
 			last := fill(t, s, 1000)
 			m.FailSync(errMedium)
-			for range 3 {
+			for range c.failures {
 				if err := s.Sync(t.Context(), last); !errors.Is(err, errMedium) {
 					t.Fatalf("Sync: %v, want the error of the medium", err)
 				}
@@ -51,6 +55,9 @@ func TestSyncAfterAFailedSyncIsTrue(t *testing.T) {
 			last = fill(t, s, 100)
 			m.FailSync(nil)
 			mustSync(t, s, last)
+			if _, ok := m.Files()[fmt.Sprintf("%020d.seg", before+1)]; !ok {
+				t.Errorf("the file whose sync has failed is still in use: %v", m)
+			}
 			offsets, _ := readAll(t, s, 0, eventstore.Limit{Records: 33})
 			expectRun(t, offsets, 1, last)
 			m.Crash()
