@@ -61,7 +61,7 @@ func (b *block) join(it *item, l limits) bool {
 // split returns two or more blocks that read the items of b: b cut at its gaps, or
 // into halves if it has none. A block of one address range cannot be split.
 func (b *block) split() []block {
-	parts := plan(b.items, limits{registers: maxReadRegisters, discreteCount: maxReadBits})
+	parts := plan(b.items, unlimited())
 	if len(parts) > 1 {
 		return parts
 	}

@@ -83,6 +83,9 @@ func TestABlockIsSplitAtItsGapsFirstAndThenIntoHalves(t *testing.T) {
 	require.Len(t, b, 1)
 	require.Equal(t, []string{"3 0+3", "3 5+2", "3 9+1"}, show(b[0].split()))
 
+	b = plan(items(0, 1, 2, 3, 9), l)
+	require.Equal(t, []string{"3 0+4", "3 9+1"}, show(b[0].split()), "what is contiguous stays together")
+
 	b = plan(items(0, 1, 2, 3, 4), l)
 	require.Equal(t, []string{"3 0+2", "3 2+3"}, show(b[0].split()))
 

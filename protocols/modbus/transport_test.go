@@ -116,6 +116,65 @@ func TestAConnectionThatThePeerClosedIsNoticedBeforeTheRequest(t *testing.T) {
 	}
 }
 
+// TestALateAnswerThatWasHeardIsNotWaitedFor guards RTU's wait after a time-out: it
+// ends with the late answer rather than after the whole second.
+func TestALateAnswerThatWasHeardIsNotWaitedFor(t *testing.T) {
+	s := serve(t, modbustest.ListenRTU)
+	u := s.Unit(1)
+	tr := dial(t, s.URL())
+	u.SetDelay(200 * time.Millisecond)
+	_, err := read(tr, 1, 0, 1, 100*time.Millisecond)
+	require.ErrorIs(t, err, modbus.ErrTimeout)
+	u.SetDelay(0)
+	began := time.Now()
+	_, err = read(tr, 1, 0, 1, time.Second)
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 900*time.Millisecond)
+}
+
+// TestNothingIsSentToAPeerThatHungUp looks at what arrives after the peer has closed
+// its side: a write that arrived would be carried out, and reported as failed.
+func TestNothingIsSentToAPeerThatHungUp(t *testing.T) {
+	for scheme, answer := range map[string][]byte{"tcp": {0, 1, 0, 0, 0, 5, 1, 3, 2, 0, 7}, "rtuovertcp": crc(1, 3, 2, 0, 7)} {
+		t.Run(scheme, func(t *testing.T) {
+			arrived := make(chan int64, 1)
+			tr := script(t, scheme, func(_ []byte, c io.Writer) {
+				_, _ = c.Write(answer)
+				conn := c.(*net.TCPConn)
+				_ = conn.CloseWrite()
+				n, _ := io.Copy(io.Discard, conn)
+				arrived <- n
+			})
+			_, err := read(tr, 1, 0, 1, time.Second)
+			require.NoError(t, err)
+			time.Sleep(1100 * time.Millisecond) // the idle limit
+			_, err = read(tr, 1, 0, 1, time.Second)
+			require.ErrorIs(t, err, modbus.ErrLost)
+			require.NoError(t, tr.Close())
+			require.Zero(t, <-arrived)
+		})
+	}
+}
+
+func TestPollingOverTCPAllocatesNothing(t *testing.T) {
+	s := serve(t, modbustest.Listen)
+	s.Unit(1)
+	c := modbus.New(modbus.Config{URL: s.URL(), Devices: []modbus.Device{{Name: "m", Unit: 1, Poll: time.Microsecond, Registers: words(100)}}})
+	h := &counter{Host: connectortest.NewHost(t), polled: make(chan int)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx, h) }()
+	for range 10 {
+		<-h.polled
+	}
+	allocs := testing.AllocsPerRun(200, func() { <-h.polled })
+	cancel()
+	require.NoError(t, <-done)
+	if !raceDetector { // which allocates by itself
+		require.Zero(t, allocs)
+	}
+}
+
 // script answers each request on the far end of a connection with bytes.
 func script(t *testing.T, scheme string, answers ...func(request []byte, c io.Writer)) modbus.Transport {
 	t.Helper()
