@@ -189,6 +189,9 @@ func TestInternerIsBounded(t *testing.T) {
 			t.Fatalf("got %q, want %q", s, b)
 		}
 	}
+	if n := in.Len(); n == 0 || n > 4096 {
+		t.Errorf("%d strings are kept", n)
+	}
 	if n := testing.AllocsPerRun(100, func() { in.String(b) }); n != 0 {
 		t.Errorf("%v allocations for a string that was seen", n)
 	}

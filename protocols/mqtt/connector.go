@@ -60,12 +60,13 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 	if c.err != nil {
 		return connector.Permanent(c.err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	parent := ctx
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	r := newRun(ctx, cancel, c, host)
 	session, err := c.dial(ctx, c.cfg, r.receive)
 	if err != nil {
-		return err
+		return errors.Join(parent.Err(), err)
 	}
 	r.session = session
 	c.run.Store(r)
@@ -73,6 +74,9 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 	cancel(r.serve())
 	c.run.CompareAndSwap(r, nil)
 	r.stop()
+	if parent.Err() != nil {
+		return parent.Err()
+	}
 	return context.Cause(ctx)
 }
 
@@ -80,7 +84,7 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 type run struct {
 	c       *Connector
 	host    connector.Host
-	ctx     context.Context //nolint:containedctx // the life of the run
+	ctx     context.Context // the life of the run
 	fail    context.CancelCauseFunc
 	session Session
 	replies *replies

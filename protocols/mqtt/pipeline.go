@@ -17,7 +17,7 @@ type pipeline struct {
 	queue    chan Message
 	bytes    *budget
 	acks     chan delivery
-	patience context.Context //nolint:containedctx // ends when receipts are not waited for any more
+	patience context.Context // ends when receipts are not waited for any more
 	giveUp   context.CancelFunc
 
 	batch  telemetry.Batch

@@ -70,7 +70,8 @@ func TestBadFiltersAreRefused(t *testing.T) {
 	}
 }
 
-// A filter covers another exactly if it matches whatever the other matches.
+// A filter covers another exactly if it matches whatever the other matches. Left
+// out is /#, which matches the level above it too, but that is no topic.
 func TestCoversAgreesWithMatch(t *testing.T) {
 	levels := []string{"a", "b", "", "+", "#", "$x"}
 	random := func(n int, from []string) string {
@@ -84,7 +85,7 @@ func TestCoversAgreesWithMatch(t *testing.T) {
 	pairs, covering := 0, 0
 	for pairs < 3000 {
 		a, b := random(3, levels), random(3, levels)
-		if mqtt.CheckFilter(a) != nil || mqtt.CheckFilter(b) != nil {
+		if mqtt.CheckFilter(a) != nil || mqtt.CheckFilter(b) != nil || b == "/#" {
 			continue
 		}
 		pairs++
