@@ -56,7 +56,7 @@ func saveCursor(d disk.Dir, released uint64) error {
 	if err != nil {
 		return fmt.Errorf("cursor: %w", err)
 	}
-	_, err = f.WriteAt(appendHeader(nil, cursorMagic, released), 0)
+	_, err = f.WriteAt(header(cursorMagic, released), 0)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -17,7 +17,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a folder of the example
+	defer os.RemoveAll(dir)
 
 	store, err := filestore.Open(filestore.Config{Dir: dir, MaxBytes: 16 << 20, Overflow: eventstore.DropOldest})
 	if err != nil {

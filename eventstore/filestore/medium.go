@@ -79,7 +79,7 @@ func (m *medium) open(g *segment, create bool) error {
 	}
 	m.file, m.seg = f, g
 	if create {
-		_, err = f.WriteAt(appendHeader(nil, segmentMagic, g.first), 0)
+		_, err = f.WriteAt(header(segmentMagic, g.first), 0)
 	}
 	return err
 }

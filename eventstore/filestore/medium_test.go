@@ -237,12 +237,11 @@ func TestFullMediumMakesBlockWaitAndGoOn(t *testing.T) {
 	if _, err = s.Append(ctx, payload(last+1)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("Append on a full medium: %v", err)
 	}
-	offsets, marker := []uint64(nil), uint64(0)
 	if err := s.Ack(t.Context(), last/2); err != nil { // makes room for more segments
 		t.Fatal(err)
 	}
 	mustSync(t, s, last)
-	offsets, marker = readAll(t, s, 0, eventstore.Limit{})
+	offsets, marker := readAll(t, s, 0, eventstore.Limit{})
 	expectRun(t, offsets, last/2+1, last)
 	mustSync(t, s, marker)
 	m.Crash()

@@ -106,11 +106,11 @@ func FuzzRecords(f *testing.F) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add(appendHeader(nil, segmentMagic, 1), segmentMagic)
-	f.Add(appendHeader(nil, cursorMagic, math.MaxUint64), segmentMagic)
+	f.Add(header(segmentMagic, 1), segmentMagic)
+	f.Add(header(cursorMagic, math.MaxUint64), segmentMagic)
 	f.Fuzz(func(t *testing.T, b []byte, magic string) {
 		offset, err := parseHeader(b, magic)
-		if err == nil && !bytes.Equal(appendHeader(nil, magic, offset), b[:headerSize]) {
+		if err == nil && !bytes.Equal(header(magic, offset), b[:headerSize]) {
 			t.Fatalf("%x is not the header of %d", b, offset)
 		}
 	})

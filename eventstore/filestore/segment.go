@@ -61,14 +61,12 @@ func parseSegmentName(name string) (first uint64, ok bool) {
 	return first, err == nil && first > 0
 }
 
-// appendHeader appends the header of a segment or cursor file, which hold an
-// offset.
-func appendHeader(dst []byte, magic string, offset uint64) []byte {
-	start := len(dst)
-	dst = append(dst, magic...)
-	dst = binary.LittleEndian.AppendUint32(dst, formatVersion)
-	dst = binary.LittleEndian.AppendUint64(dst, offset)
-	return binary.LittleEndian.AppendUint32(dst, headerChecksum(dst[start:]))
+// header returns the header of a segment or cursor file, which hold an offset.
+func header(magic string, offset uint64) []byte {
+	b := append(make([]byte, 0, headerSize), magic...)
+	b = binary.LittleEndian.AppendUint32(b, formatVersion)
+	b = binary.LittleEndian.AppendUint64(b, offset)
+	return binary.LittleEndian.AppendUint32(b, headerChecksum(b))
 }
 
 // parseHeader returns the offset in a header.
