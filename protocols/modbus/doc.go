@@ -69,7 +69,7 @@
 // request. Here TCP answers are matched by transaction. On RTU, which has no such
 // thing, what was received before a request is discarded; after a time-out the next
 // request to the same unit is held back until the late answer has come, or for as
-// long again as the time-out (at least a second). A device that answers even later
+// long again as the time-out (one second at least, two at most). A device that answers even later
 // than that, with the same number of registers, cannot be told from one that
 // answers in time: choose the time-out above the slowest answer of a device.
 //

@@ -53,7 +53,7 @@ func needPymodbus(t *testing.T) string {
 	t.Helper()
 	const python = "/usr/bin/python3"
 	if err := exec.CommandContext(t.Context(), python, "-c", "import pymodbus.server").Run(); err != nil {
-		t.Skipf("peer not installed: pymodbus")
+		t.Skipf("peer not installed: pymodbus (Debian: python3-pymodbus, python3-serial-asyncio)")
 	}
 	return python
 }

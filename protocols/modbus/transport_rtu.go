@@ -16,15 +16,16 @@ const (
 	quietSerial  = 100 * time.Millisecond
 	quietNetwork = 500 * time.Millisecond
 
-	// lateGrace is the least time for which an answer that did not come is
-	// still expected to come late.
-	lateGrace = time.Second
+	// An answer that did not come is still expected to come late for as long
+	// again as the time-out, within these bounds.
+	lateShortest = time.Second
+	lateLongest  = 2 * time.Second
 )
 
 // An rtuTransport speaks Modbus RTU. RTU answers carry no number, so a late one
 // could be taken for the next. Therefore, after a time-out, the next request to
 // that unit waits until its late answer has come, or as long again as the
-// time-out (at least a second); and everything received before a request is
+// time-out (one second at least, two at most); and everything received before a request is
 // discarded.
 type rtuTransport struct {
 	s     stream
@@ -93,7 +94,7 @@ func (t *rtuTransport) failed(ctx context.Context, unit uint8, timeout time.Dura
 	if errors.Is(err, ErrProtocol) {
 		return err
 	}
-	t.late[unit] = time.Now().Add(max(timeout, lateGrace))
+	t.late[unit] = time.Now().Add(min(max(timeout, lateShortest), lateLongest))
 	return ioError(ctx, err)
 }
 
