@@ -18,8 +18,8 @@ type Port struct {
 }
 
 // Open opens and configures a line, and discards what it had received. It does
-// not wait for a carrier. The line is locked against other opens that are not
-// privileged.
+// not wait for a carrier. The line is locked (flock) until Close against programs
+// that ask for the lock, as this one does.
 func Open(cfg Config) (*Port, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,10 +50,10 @@ func newPort(file *os.File, cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.control("set up", func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS, t) }); err != nil {
+	if err := p.control("in use", func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		return nil, err
 	}
-	if err := p.control("lock", func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCEXCL, 0) }); err != nil {
+	if err := p.control("set up", func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS, t) }); err != nil {
 		return nil, err
 	}
 	if cfg.RS485 {

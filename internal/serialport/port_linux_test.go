@@ -148,6 +148,15 @@ func TestOpenNamesTheDeviceAndTheFault(t *testing.T) {
 	}
 }
 
+func TestALineIsOpenedOnce(t *testing.T) {
+	_, path := pty(t)
+	p := open(t, serialport.Config{Path: path})
+	_, err := serialport.Open(serialport.Config{Path: path})
+	require.ErrorContains(t, err, path+": in use")
+	require.NoError(t, p.Close())
+	open(t, serialport.Config{Path: path})
+}
+
 func TestCharTime(t *testing.T) {
 	require.Equal(t, time.Second*10/9600, serialport.Config{Baud: 9600}.CharTime())
 	require.Equal(t, time.Second*12/19200, serialport.Config{Parity: serialport.EvenParity, StopBits: 2}.CharTime())

@@ -162,17 +162,6 @@ func TestPeerLibmodbusRTUAnswersLate(t *testing.T) {
 	require.ErrorContains(t, err, "exception 6")
 }
 
-func TestPeerTwoConnectorsCannotShareALine(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skipf("peer not installed: a user without privileges, whom the kernel keeps from opening a line twice")
-	}
-	a, _ := line(t)
-	first := dial(t, "rtu://"+a)
-	_, err := modbus.Dial(t.Context(), "rtu://"+a)
-	require.Error(t, err)
-	require.NoError(t, first.Close())
-}
-
 func TestPeerALineThatIsUnpluggedIsReopened(t *testing.T) {
 	python := needPymodbus(t)
 	dir := t.TempDir()
