@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gridlinks/iot-gateway/internal/mqttx"
-	"github.com/gridlinks/iot-gateway/internal/mqttx/mqttxtest"
+	"github.com/gridlinks/iot-gateway/internal/peer"
 	"github.com/gridlinks/iot-gateway/tbclient"
 	"github.com/gridlinks/iot-gateway/tbclient/tbtest"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 func TestTLSIsVerified(t *testing.T) {
-	certs := mqttxtest.NewCerts(t)
+	certs := peer.NewCerts(t)
 	srv := serve(t, tbtest.Config{Token: token, TLS: &tls.Config{Certificates: []tls.Certificate{certs.Server}, MinVersion: tls.VersionTLS12}})
 	cfg := config(t, srv)
 	cfg.TLS = &tls.Config{RootCAs: certs.Roots, MinVersion: tls.VersionTLS12}
@@ -40,7 +40,7 @@ func TestTLSIsVerified(t *testing.T) {
 }
 
 func TestClientCertificateIsACredential(t *testing.T) {
-	certs := mqttxtest.NewCerts(t)
+	certs := peer.NewCerts(t)
 	srv := serve(t, tbtest.Config{Token: "unknown to the client", TLS: &tls.Config{
 		Certificates: []tls.Certificate{certs.Server}, MinVersion: tls.VersionTLS12,
 		ClientCAs: certs.Roots, ClientAuth: tls.VerifyClientCertIfGiven}})
@@ -143,7 +143,7 @@ func peerConfig(broker string) tbclient.Config {
 }
 
 func TestPeerMosquittoTakesTelemetry(t *testing.T) {
-	b := mqttxtest.Mosquitto{User: "gw", Password: "secret"}.Start(t)
+	b := peer.Mosquitto{User: "gw", Password: "secret"}.Start(t)
 	l := listen(t, mqttx.Options{Broker: b.Addr(), Username: "gw", Password: "secret"})
 	cfg := peerConfig("tcp://" + b.Addr())
 	cfg.Username, cfg.Password = "gw", "secret"
@@ -155,7 +155,7 @@ func TestPeerMosquittoTakesTelemetry(t *testing.T) {
 }
 
 func TestPeerMosquittoRestarted(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	c := connected(t, peerConfig("tcp://"+b.Addr()), downlink{})
 	fed := make(chan error, 1)
 	ctx := within(t, 3*patience)
@@ -175,7 +175,7 @@ func TestPeerMosquittoRestarted(t *testing.T) {
 }
 
 func TestPeerMosquittoFrozenIsNoticedAndDataSentAgain(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	l := listen(t, mqttx.Options{Broker: b.Addr(), KeepAlive: time.Minute})
 	c := connected(t, peerConfig("tcp://"+b.Addr()), downlink{})
 	fed := make(chan error, 1)
@@ -194,8 +194,8 @@ func TestPeerMosquittoFrozenIsNoticedAndDataSentAgain(t *testing.T) {
 }
 
 func TestPeerMosquittoMutualTLS(t *testing.T) {
-	certs := mqttxtest.NewCerts(t)
-	b := mqttxtest.Mosquitto{Certs: &certs}.Start(t)
+	certs := peer.NewCerts(t)
+	b := peer.Mosquitto{Certs: &certs}.Start(t)
 	cfg := peerConfig("tls://" + b.Addr())
 	cfg.TLS = &tls.Config{RootCAs: certs.Roots, Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12}
 	c := connected(t, cfg, downlink{})
@@ -203,7 +203,7 @@ func TestPeerMosquittoMutualTLS(t *testing.T) {
 }
 
 func TestPeerMosquittoWebsocket(t *testing.T) {
-	b := mqttxtest.Mosquitto{Websocket: true}.Start(t)
+	b := peer.Mosquitto{Websocket: true}.Start(t)
 	c := connected(t, peerConfig("ws://"+b.Addr()+"/mqtt"), downlink{})
 	require.NoError(t, feed(within(t, patience), c, readings(100)))
 }

@@ -156,20 +156,20 @@ func (f *field) publish(t *testing.T, device string, seq int64) {
 // platform, although the platform is away for a while and the gateway is killed
 // again and again.
 func TestPeerMosquittoKilledGatewayLosesNothing(t *testing.T) {
-	fieldBroker := peer.Mosquitto(t, "persistence false")
-	platformBroker := peer.Mosquitto(t, "persistence true", "persistence_location %DIR%/", "autosave_interval 0")
+	fieldBroker := peer.Mosquitto{}.Start(t)
+	platformBroker := peer.Mosquitto{Persistent: true}.Start(t)
 	bin := build(t)
-	dir := configure(t, platformBroker.Addr, fieldBroker.Addr)
+	dir := configure(t, platformBroker.Addr(), fieldBroker.Addr())
 
 	p := &platform{seen: make(map[string]map[int64]int), last: make(map[string]int64)}
 	ctx, cancel := context.WithCancel(t.Context())
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
-	background.Go(func() { p.watch(ctx, platformBroker.Addr) })
+	background.Go(func() { p.watch(ctx, platformBroker.Addr()) })
 
 	gw := peer.Start(t, dir, bin, "-config", dir)
-	conn, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "tcp://" + fieldBroker.Addr, ClientID: "field"})
+	conn, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "tcp://" + fieldBroker.Addr(), ClientID: "field"})
 	require.NoError(t, err)
 	defer conn.Close()
 	f := &field{conn: conn, acked: make(map[string][]int64)}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gridlinks/iot-gateway/internal/mqttx"
-	"github.com/gridlinks/iot-gateway/internal/mqttx/mqttxtest"
+	"github.com/gridlinks/iot-gateway/internal/peer"
 )
 
 const patience = 20 * time.Second
@@ -59,7 +59,7 @@ func roundTrip(t *testing.T, o mqttx.Options) *mqttx.Conn {
 }
 
 func TestPeerMosquittoRoundTrip(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
 	require.NoError(t, c.Err())
 	require.NoError(t, c.Unsubscribe(within(t, patience), "a/#"))
@@ -69,13 +69,13 @@ func TestPeerMosquittoRoundTrip(t *testing.T) {
 }
 
 func TestPeerMosquittoWebsocket(t *testing.T) {
-	b := mqttxtest.Mosquitto{Websocket: true}.Start(t)
+	b := peer.Mosquitto{Websocket: true}.Start(t)
 	roundTrip(t, mqttx.Options{Broker: "ws://" + b.Addr() + "/mqtt"})
 }
 
 func TestPeerMosquittoMutualTLS(t *testing.T) {
-	certs := mqttxtest.NewCerts(t)
-	b := mqttxtest.Mosquitto{Certs: &certs}.Start(t)
+	certs := peer.NewCerts(t)
+	b := peer.Mosquitto{Certs: &certs}.Start(t)
 	both := &tls.Config{RootCAs: certs.Roots, Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12}
 	roundTrip(t, mqttx.Options{Broker: "tls://" + b.Addr(), TLS: both})
 	t.Run("TLS is not given up for the scheme tcp", func(t *testing.T) {
@@ -98,10 +98,10 @@ func TestPeerMosquittoMutualTLS(t *testing.T) {
 }
 
 func TestPeerMosquittoRefusesCredentials(t *testing.T) {
-	b := mqttxtest.Mosquitto{User: "gw", Password: "right"}.Start(t)
+	b := peer.Mosquitto{User: "gw", Password: "right"}.Start(t)
 	roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "right"})
 	roundTrip(t, mqttx.Options{Broker: "tcp://gw:right@" + b.Addr()})
-	ws := mqttxtest.Mosquitto{Websocket: true, User: "gw", Password: "right"}.Start(t)
+	ws := peer.Mosquitto{Websocket: true, User: "gw", Password: "right"}.Start(t)
 	roundTrip(t, mqttx.Options{Broker: "ws://gw:right@" + ws.Addr() + "/mqtt"})
 	_, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "wrong-secret"})
 	require.True(t, mqttx.IsRefused(err), "%v", err)
@@ -114,7 +114,7 @@ func TestPeerMosquittoRefusesCredentials(t *testing.T) {
 }
 
 func TestPeerMosquittoKilled(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
 	b.Kill()
 	select {
@@ -129,7 +129,7 @@ func TestPeerMosquittoKilled(t *testing.T) {
 
 func TestPeerMosquittoFrozen(t *testing.T) {
 	const writeTimeout = time.Second
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	for _, what := range []string{"while publishing", "while idle"} {
 		t.Run(what, func(t *testing.T) {
 			o := mqttx.Options{Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second}
@@ -159,7 +159,7 @@ func TestPeerMosquittoFrozen(t *testing.T) {
 // TestPeerMosquittoLossIsNoticedWhileReceiveBlocks guards that a receiver that
 // blocks does not hide the end of the connection for longer than a ping.
 func TestPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	release := make(chan struct{})
 	entered := make(chan struct{}, 100)
 	ctx := within(t, patience)
@@ -186,7 +186,7 @@ func TestPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T) {
 // TestPeerMosquittoKeepsTheSession guards that what was not acknowledged comes
 // again on the next connection of a session that is kept.
 func TestPeerMosquittoKeepsTheSession(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	ctx := within(t, patience)
 	got := make(chan mqttx.Message, 10)
 	o := mqttx.Options{Broker: b.Addr(), ClientID: "keeper", KeepSession: true, Receive: func(m mqttx.Message) { got <- m }}
@@ -251,7 +251,7 @@ func TestAddressesThatMakeNoSense(t *testing.T) {
 // TestPublicationsFromManyGoroutines guards that each caller waits for its own
 // message.
 func TestPeerMosquittoManyPublishers(t *testing.T) {
-	b := mqttxtest.Mosquitto{}.Start(t)
+	b := peer.Mosquitto{}.Start(t)
 	ctx := within(t, patience)
 	var mu sync.Mutex
 	got := make(map[string]int)

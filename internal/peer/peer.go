@@ -6,9 +6,7 @@ package peer
 import (
 	"context"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,40 +113,4 @@ func Listening(t testing.TB, addr string) {
 		}
 	}
 	t.Fatalf("nothing listens on %s", addr)
-}
-
-// A Broker is a mosquitto.
-type Broker struct {
-	*Process
-	Addr string // host:port of the first listener
-	Dir  string // its folder, with the configuration
-}
-
-// Mosquitto starts mosquitto with one open listener on a free port, and with
-// further lines of configuration, in which %DIR% stands for its folder.
-func Mosquitto(t testing.TB, lines ...string) *Broker {
-	t.Helper()
-	path := Need(t, "mosquitto")
-	dir := t.TempDir()
-	port := FreePort(t)
-	conf := strings.Join(append([]string{
-		"per_listener_settings false", "set_tcp_nodelay true", "max_queued_messages 0", "user root",
-		"listener " + port + " 127.0.0.1", "allow_anonymous true",
-	}, lines...), "\n") + "\n"
-	conf = strings.ReplaceAll(conf, "%DIR%", dir)
-	file := filepath.Join(dir, "mosquitto.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b := &Broker{Addr: "127.0.0.1:" + port, Dir: dir}
-	b.Process = Start(t, dir, path, "-c", file)
-	Listening(t, b.Addr)
-	return b
-}
-
-// Restart starts the broker again after Stop or Kill.
-func (b *Broker) Restart() {
-	b.t.Helper()
-	b.Start()
-	Listening(b.t, b.Addr)
 }

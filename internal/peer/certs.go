@@ -1,4 +1,4 @@
-package mqttxtest
+package peer
 
 import (
 	"crypto/ecdsa"

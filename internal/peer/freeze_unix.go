@@ -1,6 +1,6 @@
 //go:build unix
 
-package mqttxtest
+package peer
 
 import "syscall"
 

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package mqttxtest
+package peer
 
 // Freeze skips the test: this system cannot stop a process.
 func (b *Broker) Freeze(bool) { b.t.Skip("this system cannot stop a process") }

@@ -1,2 +1,0 @@
-// Package mqttxtest starts real MQTT brokers, and makes certificates, for tests.
-package mqttxtest
