@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -90,7 +91,7 @@ func (e readError) Error() string { return e.err.Error() }
 func (e readError) Unwrap() error { return e.err }
 
 // session publishes from the first record that is not acknowledged until
-// something fails.
+// something fails. What is under way then may still be accepted.
 func (p *publisher) session(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -102,11 +103,8 @@ func (p *publisher) session(parent context.Context) error {
 	}()
 	err := p.send(ctx, flights)
 	close(flights)
-	if err != nil && ctx.Err() == nil {
-		cancel(err)
-	}
 	<-done
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), err)
 }
 
 // send publishes what follows the last acknowledged record.

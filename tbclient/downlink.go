@@ -46,8 +46,10 @@ type reply struct {
 }
 
 func newDownlink(ctx context.Context, c *Client, d gateway.Downlink) *downlink {
-	return &downlink{c: c, d: d, ctx: ctx,
-		jobs: make(chan struct{}, maxJobs), replies: make(chan reply, maxReplies)}
+	return &downlink{
+		c: c, d: d, ctx: ctx,
+		jobs: make(chan struct{}, maxJobs), replies: make(chan reply, maxReplies),
+	}
 }
 
 // finish takes no more jobs, and waits for those that it has.

@@ -129,7 +129,8 @@ func poll() []telemetry.Group {
 		groups[i].Device = telemetry.Device{Name: fmt.Sprintf("meter-%03d", i), Profile: "meter"}
 		for k := range 10 {
 			groups[i].Telemetry = append(groups[i].Telemetry, telemetry.Point{
-				Key: fmt.Sprintf("voltage_l%d", k), TS: 1_700_000_000_000, Value: telemetry.Float(230.1 + float64(k))})
+				Key: fmt.Sprintf("voltage_l%d", k), TS: 1_700_000_000_000, Value: telemetry.Float(230.1 + float64(k)),
+			})
 		}
 	}
 	return groups

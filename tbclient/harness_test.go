@@ -137,8 +137,10 @@ func within(tb testing.TB, d time.Duration) context.Context {
 
 // group is a telemetry group of one point.
 func group(device, key string, ts int64, v telemetry.Value) telemetry.Group {
-	return telemetry.Group{Device: telemetry.Device{Name: device, Profile: "meter"},
-		Telemetry: []telemetry.Point{{Key: key, TS: ts, Value: v}}}
+	return telemetry.Group{
+		Device:    telemetry.Device{Name: device, Profile: "meter"},
+		Telemetry: []telemetry.Point{{Key: key, TS: ts, Value: v}},
+	}
 }
 
 func publish(tb testing.TB, c *tbclient.Client, groups ...telemetry.Group) {

@@ -43,7 +43,8 @@ func TestClientCertificateIsACredential(t *testing.T) {
 	certs := peer.NewCerts(t)
 	srv := serve(t, tbtest.Config{Token: "unknown to the client", TLS: &tls.Config{
 		Certificates: []tls.Certificate{certs.Server}, MinVersion: tls.VersionTLS12,
-		ClientCAs: certs.Roots, ClientAuth: tls.VerifyClientCertIfGiven}})
+		ClientCAs: certs.Roots, ClientAuth: tls.VerifyClientCertIfGiven,
+	}})
 	cfg := config(t, srv)
 	cfg.AccessToken = ""
 	cfg.TLS = &tls.Config{RootCAs: certs.Roots, Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12}
@@ -138,8 +139,10 @@ func readings(n int) [][]telemetry.Group {
 }
 
 func peerConfig(broker string) tbclient.Config {
-	return tbclient.Config{Broker: broker, ShortestBackoff: 5 * time.Millisecond, LongestBackoff: 50 * time.Millisecond,
-		Timeout: 2 * time.Second, WriteTimeout: time.Second, KeepAlive: time.Second, Logger: (&logBuffer{}).logger()}
+	return tbclient.Config{
+		Broker: broker, ShortestBackoff: 5 * time.Millisecond, LongestBackoff: 50 * time.Millisecond,
+		Timeout: 2 * time.Second, WriteTimeout: time.Second, KeepAlive: time.Second, Logger: (&logBuffer{}).logger(),
+	}
 }
 
 func TestPeerMosquittoTakesTelemetry(t *testing.T) {

@@ -137,8 +137,10 @@ func (nobody) UpdateAttributes(context.Context, connector.AttributeUpdate) error
 func startFake(tb testing.TB, auto bool) (*Client, fakeTransport) {
 	tb.Helper()
 	tr := fakeTransport{auto: auto, sessions: make(chan *fakeSession)}
-	c := New(Config{ShortestBackoff: time.Millisecond, LongestBackoff: time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler)}, tr)
+	c := New(Config{
+		ShortestBackoff: time.Millisecond, LongestBackoff: time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	}, tr)
 	ctx, cancel := context.WithCancel(tb.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = c.Run(ctx, nobody{}) })
@@ -222,11 +224,15 @@ func TestReplyThatWasNotAcknowledgedIsSentAgain(t *testing.T) {
 
 // FuzzReceive gives the client any message from the platform.
 func FuzzReceive(f *testing.F) {
-	for _, topic := range []string{TopicRPC, TopicAttributes, TopicAttributesResponse, TopicOwnAttributes,
-		TopicOwnRPCRequest + "1", TopicOwnRPCResponse + "1", TopicOwnRPCResponse, ""} {
-		for _, payload := range []string{"", "null", "[]", `{"device":"d","data":{"id":1,"method":"m","params":{}}}`,
+	for _, topic := range []string{
+		TopicRPC, TopicAttributes, TopicAttributesResponse, TopicOwnAttributes,
+		TopicOwnRPCRequest + "1", TopicOwnRPCResponse + "1", TopicOwnRPCResponse, "",
+	} {
+		for _, payload := range []string{
+			"", "null", "[]", `{"device":"d","data":{"id":1,"method":"m","params":{}}}`,
 			`{"device":"d","data":{"a":1,"b":1.5e3,"c":[1],"d":null,"deleted":["x"]}}`, `{"id":1,"device":"d","values":{"a":1}}`,
-			`{"maxPayloadSize":-1,"maxInflightMessages":99999999999999999999}`, `{"method":"gateway_ping"}`, `{"data":{"id":1e99}}`} {
+			`{"maxPayloadSize":-1,"maxInflightMessages":99999999999999999999}`, `{"method":"gateway_ping"}`, `{"data":{"id":1e99}}`,
+		} {
 			f.Add(topic, []byte(payload))
 		}
 	}

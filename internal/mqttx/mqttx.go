@@ -101,8 +101,10 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	}
 	addr.User = nil
 	c := &Conn{done: make(chan struct{}), out: make(chan outgoing), sent: make(chan paho.Token, 1)}
-	d := &dialer{ctx: ctx, conn: c, addr: addr, tls: o.TLS,
-		connect: orDefault(o.ConnectTimeout, 15*time.Second), write: orDefault(o.WriteTimeout, 10*time.Second)}
+	d := &dialer{
+		ctx: ctx, conn: c, addr: addr, tls: o.TLS,
+		connect: orDefault(o.ConnectTimeout, 15*time.Second), write: orDefault(o.WriteTimeout, 10*time.Second),
+	}
 	c.client = paho.NewClient(c.options(o, d))
 	token := c.client.Connect()
 	<-token.Done() // the dialer ends it when ctx is done

@@ -29,7 +29,7 @@ func parseBroker(broker string, encrypt bool) (*url.URL, error) {
 	if err != nil || u.Hostname() == "" {
 		return nil, errors.New("mqtt: the broker address is not of the form scheme://host:port")
 	}
-	port := ""
+	var port string
 	switch u.Scheme {
 	case "tcp", "mqtt":
 		u.Scheme, port = "tcp", "1883"

@@ -92,6 +92,6 @@ func (b *Broker) Addr() string { return b.addr }
 // listens.
 func (b *Broker) Restart() {
 	b.t.Helper()
-	b.Process.Start()
+	b.Start()
 	Listening(b.t, b.addr)
 }

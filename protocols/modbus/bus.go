@@ -42,7 +42,7 @@ type connection struct {
 	stop func() bool
 }
 
-func (c *connection) close() { c.once.Do(func() { _ = c.Transport.Close() }) } // nothing is lost with it
+func (c *connection) close() { c.once.Do(func() { _ = c.Close() }) } // nothing is lost with it
 
 // connect opens the transport. It is the lane's Open.
 func (b *bus) connect(ctx context.Context) error {

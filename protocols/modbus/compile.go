@@ -70,7 +70,7 @@ type compiler struct {
 
 // split returns the errors that errors.Join joined, also within each other.
 func split(err error) (list []error) {
-	j, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what is joined outermost is meant
+	j, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

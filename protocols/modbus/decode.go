@@ -15,12 +15,12 @@ import (
 // its bits, packed from the lowest of the first byte. factor multiplies numbers.
 func (f *field) decode(raw []byte, factor float64) telemetry.Value {
 	var v telemetry.Value
-	switch {
-	case f.typ == Bool || f.typ == Bits:
+	switch f.typ {
+	case Bool, Bits:
 		v = f.decodeBits(raw)
-	case f.typ == String:
+	case String:
 		v = decodeText(raw)
-	case f.typ == Bytes:
+	case Bytes:
 		v = telemetry.String(hex.EncodeToString(raw))
 	default:
 		v = f.decodeNumber(raw, factor)

@@ -36,8 +36,11 @@ func BenchmarkDecodeAHundredRegisters(b *testing.B) {
 
 func TestDecodingAllocatesNothing(t *testing.T) {
 	registers := []Register{
-		{Key: "a", Scale: 0.1}, {Key: "b", Address: 2, Type: Float32}, {Key: "c", Address: 4, Type: String, Count: 4},
-		{Key: "d", Address: 8, Type: Bits, Count: 16}, {Key: "e", Address: 9, Variants: map[string]telemetry.Value{"0": telemetry.String("x")}},
+		{Key: "a", Scale: 0.1},
+		{Key: "b", Address: 2, Type: Float32},
+		{Key: "c", Address: 4, Type: String, Count: 4},
+		{Key: "d", Address: 8, Type: Bits, Count: 16},
+		{Key: "e", Address: 9, Variants: map[string]telemetry.Value{"0": telemetry.String("x")}},
 	}
 	net, err := compile(Config{Devices: []Device{{Name: "m", URL: "tcp://x", Poll: time.Second, Registers: registers}}})
 	if err != nil {

@@ -78,7 +78,7 @@ func TestDecode(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := value(t, tt.r, tt.raw)
-			require.True(t, tt.want == got, "want %v (%v), got %v (%v)", tt.want, tt.want.Kind(), got, got.Kind())
+			require.Equal(t, tt.want, got, "%v, want %v", got, tt.want)
 		})
 	}
 }
@@ -205,7 +205,7 @@ func TestWriteRequests(t *testing.T) {
 			require.NoError(t, err)
 			v, err := parseParams([]byte(tt.value))
 			require.NoError(t, err)
-			pdu, err := cmd.appendWrite(nil, cmd.write, v)
+			pdu, err := cmd.writeRequest(cmd.write, v)
 			require.NoError(t, err)
 			require.Equal(t, tt.pdu, hex.EncodeToString(pdu))
 		})
@@ -277,7 +277,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte{1, 0x83, 2, 0xC0, 0xF1}, uint8(1))
 	f.Fuzz(func(t *testing.T, b []byte, unit uint8) {
 		if frame, n, err := parseMBAP(b); err == nil && n > 0 {
-			require.Equal(t, n-mbapHeader, len(frame.pdu))
+			require.Len(t, frame.pdu, n-mbapHeader)
 			require.LessOrEqual(t, n, len(b))
 		}
 		if _, pdu, n := parseRTU(b); n > 0 {
@@ -318,7 +318,7 @@ func FuzzReserved(f *testing.F) {
 			}
 			require.Equal(t, method == "set", cmd.write != 0)
 			if cmd.write != 0 {
-				pdu, err := cmd.appendWrite(nil, cmd.write, v)
+				pdu, err := cmd.writeRequest(cmd.write, v)
 				if err == nil {
 					require.LessOrEqual(t, len(pdu), maxPDU)
 					require.EqualValues(t, cmd.addr, binary.BigEndian.Uint16(pdu[1:]))

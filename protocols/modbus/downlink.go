@@ -113,7 +113,7 @@ func (t *target) call(ctx context.Context, cmd *command, name string, v telemetr
 }
 
 func (t *target) write(ctx context.Context, cmd *command, v telemetry.Value) error {
-	request, err := cmd.appendWrite(nil, cmd.write, v)
+	request, err := cmd.writeRequest(cmd.write, v)
 	if err != nil {
 		return err
 	}

@@ -96,8 +96,11 @@ func TestAttributeUpdatesWriteWhatTheyNameAndReportEveryFailure(t *testing.T) {
 	list, err := telemetry.JSON([]byte(`[true, false, true]`))
 	require.NoError(t, err)
 	err = c.UpdateAttributes(t.Context(), connector.AttributeUpdate{Device: "D1", Attributes: []telemetry.Point{
-		{Key: "bad", Value: telemetry.Int(1)}, {Key: "other", Value: telemetry.Int(1)}, {Key: "limit", Value: telemetry.Int(99)},
-		{Key: "f", Value: telemetry.Float(2.5)}, {Key: "coils", Value: list},
+		{Key: "bad", Value: telemetry.Int(1)},
+		{Key: "other", Value: telemetry.Int(1)},
+		{Key: "limit", Value: telemetry.Int(99)},
+		{Key: "f", Value: telemetry.Float(2.5)},
+		{Key: "coils", Value: list},
 	}})
 	require.ErrorContains(t, err, "modbus: D1 bad: exception 2")
 	require.EqualValues(t, 99, u.Word(modbus.Holding, 5))

@@ -50,8 +50,8 @@ func (f *field) checkWrite(function uint8) error {
 	return nil
 }
 
-// appendWrite appends the PDU that writes v by function.
-func (f *field) appendWrite(dst []byte, function uint8, v telemetry.Value) ([]byte, error) {
+// writeRequest returns the PDU that writes v by function.
+func (f *field) writeRequest(function uint8, v telemetry.Value) ([]byte, error) {
 	data, err := f.encode(v)
 	if err != nil {
 		return nil, err
@@ -63,11 +63,11 @@ func (f *field) appendWrite(dst []byte, function uint8, v telemetry.Value) ([]by
 		if data[0]&1 != 0 {
 			value = 0xFF00
 		}
-		return appendWriteOne(dst, function, addr, value), nil
+		return appendWriteOne(nil, function, addr, value), nil
 	case writeSingleRegister:
-		return appendWriteOne(dst, function, addr, word(data, 0)), nil
+		return appendWriteOne(nil, function, addr, word(data, 0)), nil
 	default:
-		return appendWriteMany(dst, function, addr, count, data), nil
+		return appendWriteMany(nil, function, addr, count, data), nil
 	}
 }
 

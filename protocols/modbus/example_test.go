@@ -19,7 +19,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	defer boiler.Close() //nolint:errcheck // of an example
+	defer boiler.Close()
 	boiler.Unit(1).SetWords(modbus.Holding, 100, 645)
 
 	c := modbus.New(modbus.Config{

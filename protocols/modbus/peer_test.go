@@ -93,7 +93,7 @@ func overTCP(t *testing.T, scheme string) {
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	start(t, python, "-c", pymodbusServer, scheme, addr)
 	await(t, "pymodbus listens", func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second) //nolint:noctx // of a test
+		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			_ = c.Close()
 		}

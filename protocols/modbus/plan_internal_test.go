@@ -91,7 +91,9 @@ func TestABlockIsSplitAtItsGapsFirstAndThenIntoHalves(t *testing.T) {
 
 	// A value that overlaps the middle is not cut.
 	wide := plan([]*item{
-		{field: field{addr: 0, count: 4}}, {field: field{addr: 1, count: 1}}, {field: field{addr: 2, count: 1}},
+		{field: field{addr: 0, count: 4}},
+		{field: field{addr: 1, count: 1}},
+		{field: field{addr: 2, count: 1}},
 		{field: field{addr: 4, count: 1}},
 	}, l)
 	require.Equal(t, []string{"3 0+4", "3 4+1"}, show(wide[0].split()))

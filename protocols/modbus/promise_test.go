@@ -157,7 +157,7 @@ func TestWritesUnderFullLoadWaitForOneRequestAtMost(t *testing.T) {
 func BenchmarkPollOfAHundredRegistersOverTCP(b *testing.B) {
 	s, err := modbustest.Listen("127.0.0.1:0")
 	require.NoError(b, err)
-	defer s.Close() //nolint:errcheck // of a benchmark
+	defer s.Close()
 	s.Unit(1)
 	c := modbus.New(modbus.Config{URL: s.URL(), Devices: []modbus.Device{{Name: "m", Unit: 1, Poll: time.Microsecond, Registers: words(100)}}})
 	h := &counter{Host: connectortest.NewHost(b), polled: make(chan int)}

@@ -157,7 +157,7 @@ func TestNothingIsSentToAPeerThatHungUp(t *testing.T) {
 // script answers each request on the far end of a connection with bytes.
 func script(t *testing.T, scheme string, answers ...func(request []byte, c io.Writer)) modbus.Transport {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -165,7 +165,7 @@ func script(t *testing.T, scheme string, answers ...func(request []byte, c io.Wr
 		if err != nil {
 			return
 		}
-		defer c.Close() //nolint:errcheck // of a test
+		defer c.Close()
 		buf := make([]byte, 300)
 		for _, answer := range answers {
 			n, err := c.Read(buf)
@@ -312,7 +312,7 @@ func (h *handler) HandleInputRegisters(r *simonvetter.InputRegistersRequest) ([]
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	return l.Addr().(*net.TCPAddr).Port
@@ -346,7 +346,11 @@ func exercise(t *testing.T, url string, unit uint8) {
 	h, stop := run(t, c)
 	h.Eventually(t, "first poll", func() bool { return h.last("p", "u16") != "" })
 	for _, w := range [][2]string{
-		{"u16", "54321"}, {"f32", "-12.5"}, {"text", `"Grüße"`}, {"i64", "-1234567890123"}, {"coil", "true"},
+		{"u16", "54321"},
+		{"f32", "-12.5"},
+		{"text", `"Grüße"`},
+		{"i64", "-1234567890123"},
+		{"coil", "true"},
 		{"coils", "[true,false,false,true,true,false,true,false,true,true,true]"},
 	} {
 		_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "p", Method: w[0], Params: json.RawMessage(w[1])})

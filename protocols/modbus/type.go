@@ -3,6 +3,7 @@ package modbus
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 
 	"github.com/gridlinks/iot-gateway/connector"
 )
@@ -17,11 +18,7 @@ type typeOptions struct {
 // WithProfiles makes the key "profile" of a slave stand for one of p. It can be
 // given more than once.
 func WithProfiles(p Profiles) TypeOption {
-	return func(o *typeOptions) {
-		for name, f := range p {
-			o.profiles[name] = f
-		}
-	}
+	return func(o *typeOptions) { maps.Copy(o.profiles, p) }
 }
 
 // Type returns the connector type "modbus" of configuration files, which have the

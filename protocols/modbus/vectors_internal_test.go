@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,9 +79,7 @@ func TestVectorsOfDecoding(t *testing.T) {
 		require.NoError(t, json.Unmarshal(v.Expected, &want))
 		expect := want.Attributes
 		for _, e := range want.Telemetry {
-			for k, x := range e.Values {
-				expect[k] = x
-			}
+			maps.Copy(expect, e.Values)
 		}
 		require.Equal(t, expect, decodeVector(t, v))
 	})
@@ -189,7 +188,7 @@ func TestVectorsOfEncoding(t *testing.T) {
 		require.NoError(t, err)
 		value, err := parseParams(in.Value)
 		require.NoError(t, err)
-		pdu, err := cmd.appendWrite(nil, cmd.write, value)
+		pdu, err := cmd.writeRequest(cmd.write, value)
 		if v.Raises != "" {
 			require.Error(t, err)
 			return

@@ -23,8 +23,10 @@ func (s *Server) Call(ctx context.Context, device, method string, params any) (j
 		return nil, err
 	}
 	return s.call(ctx, device, func(id int64) error {
-		msg, err := json.Marshal(map[string]any{"device": device,
-			"data": map[string]any{"id": id, "method": method, "params": params}})
+		msg, err := json.Marshal(map[string]any{
+			"device": device,
+			"data":   map[string]any{"id": id, "method": method, "params": params},
+		})
 		if err != nil {
 			return err
 		}

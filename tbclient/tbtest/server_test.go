@@ -129,8 +129,11 @@ func TestUnknownDevicesAreCreatedWithTheDefaultType(t *testing.T) {
 	d, ok := srv.Device("d")
 	require.True(t, ok)
 	require.Equal(t, tbtest.Device{Type: "default", Online: true}, d)
-	require.Equal(t, []tbtest.Reading{{Device: "d", Key: "a", TS: 5, Value: int64(12), Seq: 1},
-		{Device: "d", Key: "b", TS: 5, Value: 5.0, Seq: 2}, {Device: "d", Key: "c", TS: 5, Value: int64(1000), Seq: 3}}, srv.Readings())
+	require.Equal(t, []tbtest.Reading{
+		{Device: "d", Key: "a", TS: 5, Value: int64(12), Seq: 1},
+		{Device: "d", Key: "b", TS: 5, Value: 5.0, Seq: 2},
+		{Device: "d", Key: "c", TS: 5, Value: int64(1000), Seq: 3},
+	}, srv.Readings())
 	c.Close()
 	require.NoError(t, srv.WaitFor(within(t, patience), func() bool { d, _ := srv.Device("d"); return !d.Online }))
 }

@@ -44,8 +44,10 @@ type ack struct {
 var errEndSession = errors.New("tbtest: end of the session")
 
 func newSession(s *Server, conn net.Conn, number uint64) *session {
-	return &session{srv: s, conn: conn, number: number, in: bufio.NewReader(conn),
-		ended: make(chan struct{}), acks: make(chan ack, 1<<16), version: 4}
+	return &session{
+		srv: s, conn: conn, number: number, in: bufio.NewReader(conn),
+		ended: make(chan struct{}), acks: make(chan ack, 1<<16), version: 4,
+	}
 }
 
 // cut ends the session. It may be called at any time.
@@ -175,8 +177,10 @@ func (se *session) connect() (keepAlive time.Duration, err error) {
 	}
 	// The platform reports a session whenever the client does not ask for a
 	// clean one; it keeps none.
-	reply := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: 4,
-		ReasonCode: code, SessionPresent: code == 0 && !p.Connect.Clean}
+	reply := &packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: 4,
+		ReasonCode: code, SessionPresent: code == 0 && !p.Connect.Clean,
+	}
 	if err := se.write(reply, (*packets.Packet).ConnackEncode); err != nil {
 		return 0, err
 	}
@@ -251,8 +255,10 @@ func (se *session) send(topic string, payload []byte) error {
 	}
 	id := se.lastID
 	se.writing.Unlock()
-	p := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, ProtocolVersion: se.version,
-		TopicName: topic, Payload: payload, PacketID: id}
+	p := &packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, ProtocolVersion: se.version,
+		TopicName: topic, Payload: payload, PacketID: id,
+	}
 	se.srv.event(func() { se.srv.stats.Pushed++ })
 	return se.write(p, (*packets.Packet).PublishEncode)
 }

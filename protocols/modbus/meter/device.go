@@ -125,7 +125,7 @@ func (o *options) adapt(r modbus.Register, point Point) modbus.Register {
 	case point.Group == Status && point.Writable: // the outputs
 		r.Writable, r.WriteMultiple = true, true
 	}
-	for _, factor := range strings.Split(point.Ratio, "*") {
+	for factor := range strings.SplitSeq(point.Ratio, "*") {
 		switch {
 		case factor == "":
 		case o.fromMeter:

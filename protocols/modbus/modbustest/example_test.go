@@ -15,7 +15,7 @@ func ExampleListen() {
 		fmt.Println(err)
 		return
 	}
-	defer s.Close() //nolint:errcheck // of an example
+	defer s.Close()
 	s.Unit(1).SetWords(modbus.Holding, 10, 0x1234)
 	s.Unit(1).Refuse(modbus.Holding, 20, 29, modbus.IllegalDataAddress)
 
@@ -24,7 +24,7 @@ func ExampleListen() {
 		fmt.Println(err)
 		return
 	}
-	defer t.Close() //nolint:errcheck // of an example
+	defer t.Close()
 	for _, address := range []byte{10, 20} {
 		pdu, err := t.Exchange(context.Background(), 1, []byte{3, 0, address, 0, 1}, time.Second)
 		fmt.Printf("% x %v\n", pdu, err)

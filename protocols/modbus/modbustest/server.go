@@ -55,7 +55,7 @@ func (s *Server) accept(serve func(*Bus, io.ReadWriter) error) {
 
 func (s *Server) add(c net.Conn) bool {
 	s.Bus.mu.Lock()
-	s.Bus.opened++
+	s.opened++
 	s.Bus.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,7 +14,7 @@ func ExampleADW300() {
 		fmt.Println(err)
 		return
 	}
-	defer s.Close() //nolint:errcheck // of an example
+	defer s.Close()
 	for unit := range uint8(3) {
 		metertest.ADW300(s.Unit(unit+1), 20)
 	}
