@@ -146,5 +146,5 @@ func (r *run) stop() {
 	r.work.Wait()
 	r.jobs.wait()
 	r.session.Close()
-	r.replies.wait()
+	r.replies.close()
 }

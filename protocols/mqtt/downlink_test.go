@@ -188,11 +188,9 @@ func liveRPC(t *testing.T, r *bench, b *fakeBroker, v liveVector, name string) {
 	if in.Method != "" { // to the connector itself
 		req.Method, req.Params = in.Method, in.Params
 	}
-	b.update(func() {
-		b.answer = func(p publication) {
-			if p.topic == "rq/D7/getR/3" {
-				b.push(fakeMessage{topic: "rs/D7/getR/3", payload: `{"ok":1}`})
-			}
+	b.onPublish(func(p publication) {
+		if p.topic == "rq/D7/getR/3" {
+			b.push(fakeMessage{topic: "rs/D7/getR/3", payload: `{"ok":1}`})
 		}
 	})
 	_, err := r.conn.(*mqtt.Connector).HandleRPC(t.Context(), req)
@@ -228,10 +226,10 @@ func TestReplyIsTheResult(t *testing.T) {
 	} {
 		b := newFakeBroker()
 		_, c := rpcConnector(t, b, time.Minute)
-		b.answer = func(p publication) {
+		b.onPublish(func(p publication) {
 			b.push(fakeMessage{topic: "rs/D", payload: "stale", retain: true})
 			b.push(fakeMessage{topic: "rs/D", payload: reply})
-		}
+		})
 		v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", ID: 7, Method: "get", Params: json.RawMessage(`{ "x" : "<" }`)})
 		require.NoError(t, err)
 		require.Equal(t, want, v, reply)
@@ -243,11 +241,11 @@ func TestReplyIsTheResult(t *testing.T) {
 func TestCallsToDifferentDevicesDoNotWaitForEachOther(t *testing.T) {
 	b := newFakeBroker()
 	r, c := rpcConnector(t, b, time.Minute)
-	b.answer = func(p publication) {
+	b.onPublish(func(p publication) {
 		if p.topic == "rq/quick/1" {
 			b.push(fakeMessage{topic: "rs/quick", payload: "1"})
 		}
-	}
+	})
 	slow := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -304,7 +302,7 @@ func TestCallTimesOut(t *testing.T) {
 func TestCallEndsWithTheConnection(t *testing.T) {
 	b := newFakeBroker()
 	_, c := rpcConnector(t, b, time.Minute)
-	b.answer = func(publication) { b.drop() }
+	b.onPublish(func(publication) { b.drop() })
 	_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get"})
 	require.ErrorContains(t, err, "connection lost")
 }
@@ -332,7 +330,7 @@ func TestCallsThatCannotBeCarriedOutFail(t *testing.T) {
 func TestReservedMethodsSayWhatToDo(t *testing.T) {
 	b := newFakeBroker()
 	_, c := rpcConnector(t, b, time.Minute)
-	b.answer = func(p publication) { b.push(fakeMessage{topic: "back", payload: "7"}) }
+	b.onPublish(func(p publication) { b.push(fakeMessage{topic: "back", payload: "7"}) })
 	v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get",
 		Params: json.RawMessage(`"requestTopicExpression=ask/${deviceName};value=x=y;responseTopicExpression=back;responseTimeout=60000;qos=1;retain=true"`)})
 	require.NoError(t, err)
@@ -345,7 +343,7 @@ func TestAReplyTopicThatAMappingCoversStaysSubscribed(t *testing.T) {
 	c := fakeConnector(t, b, mqtt.Config{RPCs: []mqtt.RPC{{Topic: "rq", Value: "x", ReplyTopic: "dev/1", Timeout: time.Minute}}}).(*mqtt.Connector)
 	r := run(t, c)
 	r.eventually("it is ready", r.IsReady)
-	b.answer = func(publication) { b.Send(9) }
+	b.onPublish(func(publication) { b.Send(9) })
 	_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "m"})
 	require.NoError(t, err)
 	r.eventually("the reply is converted too", func() bool { return len(r.values("id")) == 1 })

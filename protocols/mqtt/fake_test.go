@@ -96,6 +96,9 @@ func (b *fakeBroker) Dial(_ context.Context, _ mqtt.Config, receive func(mqtt.Me
 	return s, nil
 }
 
+// onPublish sets what is called for each publication.
+func (b *fakeBroker) onPublish(f func(publication)) { b.update(func() { b.answer = f }) }
+
 // drop breaks the current connection.
 func (b *fakeBroker) drop() {
 	b.mu.Lock()

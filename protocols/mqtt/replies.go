@@ -15,6 +15,7 @@ type replies struct {
 
 	mu     sync.Mutex
 	topics map[string]*replyTopic
+	over   bool // the session ends, and its subscriptions with it
 }
 
 type replyTopic struct {
@@ -76,28 +77,34 @@ func (r *replies) subscribe(ctx context.Context, topic string, qos byte, t *repl
 // leave ends the use of a reply topic. The last one unsubscribes, in the
 // background.
 func (r *replies) leave(topic string, t *replyTopic) {
-	r.work.Go(func() {
-		t.turn <- struct{}{}
-		defer func() { <-t.turn }()
-		r.mu.Lock()
-		t.users--
-		last := t.users == 0
-		r.mu.Unlock()
-		if !last {
-			return
-		}
-		if t.up {
-			ctx, cancel := context.WithTimeout(r.run.ctx, subscribeTimeout)
-			defer cancel()
-			_ = r.run.session.Unsubscribe(ctx, topic) // the session ends with the subscription
-			t.up = false
-		}
-		r.mu.Lock()
-		if t.users == 0 {
-			delete(r.topics, topic)
-		}
-		r.mu.Unlock()
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.work.Go(func() { r.unsubscribe(topic, t) })
+	}
+}
+
+func (r *replies) unsubscribe(topic string, t *replyTopic) {
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
+	r.mu.Lock()
+	t.users--
+	last := t.users == 0
+	r.mu.Unlock()
+	if !last {
+		return
+	}
+	if t.up {
+		ctx, cancel := context.WithTimeout(r.run.ctx, subscribeTimeout)
+		defer cancel()
+		_ = r.run.session.Unsubscribe(ctx, topic) // if it fails, the session is ending
+		t.up = false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.users == 0 {
+		delete(r.topics, topic)
+	}
 }
 
 func (r *replies) forget(t *replyTopic, reply chan []byte) {
@@ -128,4 +135,10 @@ func (r *replies) offer(m Message) {
 	}
 }
 
-func (r *replies) wait() { r.work.Wait() }
+// close waits for what goes on in the background, and lets nothing new begin.
+func (r *replies) close() {
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	r.work.Wait()
+}
