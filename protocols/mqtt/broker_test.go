@@ -2,7 +2,6 @@ package mqtt_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 // embeddedBroker starts a broker in this process and returns its address.
 func embeddedBroker(t *testing.T) string {
 	t.Helper()
-	s := mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, s.AddHook(new(auth.AllowHook), nil))
 	cfg := listeners.Config{ID: "test", Address: "127.0.0.1:0"}
 	l := listeners.NewTCP(cfg)

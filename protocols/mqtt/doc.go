@@ -17,9 +17,9 @@
 //
 // Where filters overlap, a broker may deliver a message once, or once for each
 // subscription. So that both mean the same, a filter that another one covers is
-// not subscribed to by itself, and where two filters overlap only in part, a
-// message that repeats the one directly before it, byte for byte and within a
-// second, counts as its copy, up to the number of subscriptions that match.
+// not subscribed to by itself. Where two filters overlap only in part, some
+// brokers deliver a message twice; it is then stored twice, because a copy cannot
+// be told from a device that sends the same again.
 //
 // # Files
 //

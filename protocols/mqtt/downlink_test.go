@@ -331,8 +331,10 @@ func TestReservedMethodsSayWhatToDo(t *testing.T) {
 	b := newFakeBroker()
 	_, c := rpcConnector(t, b, time.Minute)
 	b.onPublish(func(p publication) { b.push(fakeMessage{topic: "back", payload: "7"}) })
-	v, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "get",
-		Params: json.RawMessage(`"requestTopicExpression=ask/${deviceName};value=x=y;responseTopicExpression=back;responseTimeout=60000;qos=1;retain=true"`)})
+	v, err := c.HandleRPC(t.Context(), connector.RPCRequest{
+		Device: "D", Method: "get",
+		Params: json.RawMessage(`"requestTopicExpression=ask/${deviceName};value=x=y;responseTopicExpression=back;responseTimeout=60000;qos=1;retain=true"`),
+	})
 	require.NoError(t, err)
 	require.Equal(t, telemetry.Int(7), v)
 	require.Equal(t, []publication{{topic: "ask/D", payload: "x=y", qos: 1, retain: true}}, b.publications())

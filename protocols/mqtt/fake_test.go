@@ -76,12 +76,6 @@ func (b *fakeBroker) Acked() []int64 {
 	return slices.Clone(b.acked)
 }
 
-func (b *fakeBroker) unacked() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.waiting)
-}
-
 func (b *fakeBroker) publications() []publication {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,7 +2,6 @@ package mqtt_test
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -56,7 +55,8 @@ func FuzzJSON(f *testing.F) {
 		Device:        mqtt.DeviceInfo{Name: key("D ${id}"), Profile: mqtt.Expression{Source: mqtt.FromTopic, Text: "(?<=/)[^/]*"}},
 		AllAttributes: true, AllTimeseries: true, Evaluate: true,
 		Timeseries: []mqtt.Datapoint{
-			{Key: key("${k}"), Type: "integer", Value: "${a.b[0]}+1"}, {Key: key("j"), Type: "json", Value: "${$..c}", TimeField: "at"},
+			{Key: key("${k}"), Type: "integer", Value: "${a.b[0]}+1"},
+			{Key: key("j"), Type: "json", Value: "${$..c}", TimeField: "at"},
 			{Key: key("t"), Type: "bool", Value: "${s}", TimeField: "${m.at}", DayFirst: true},
 		},
 	})
@@ -115,7 +115,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(benchmarkConfig)
 	f.Add(`{"broker":{"host":"h","security":{"username":"u"}},"dataMapping":[{"topicFilter":"a","converter":{"type":"bytes","deviceInfo":{"deviceNameExpression":"[0:2]"},"timeseries":[{"key":"k","value":"[2:]","decode":"int","byteOrder":"little"}]}}]}`)
 	f.Add(`{"broker":{"host":"h"},"requestsMapping":{"connectRequests":[{"topicFilter":"c","deviceInfo":{"deviceNameExpression":"x"}}],"serverSideRpc":[{}],"attributeUpdates":[null]}}`)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, config string) {
 		if strings.Contains(config, "athTo") || strings.Contains(config, "ert") && strings.Contains(config, "ecurity") {
 			return // do not read files

@@ -154,9 +154,12 @@ func sixValues(t testing.TB) mqtt.UplinkConverter {
 	return newJSON(t, mqtt.JSONConfig{
 		Device: mqtt.DeviceInfo{Name: mqtt.Expression{Source: mqtt.FromTopic, Text: "(?<=sensor/)(.*?)(?=/data)"}, Profile: constant("default")},
 		Timeseries: []mqtt.Datapoint{
-			{Key: key("temperature"), Type: "double", Value: "${temperature}"}, {Key: key("humidity"), Type: "double", Value: "${humidity}"},
-			{Key: key("pressure"), Type: "integer", Value: "${pressure}"}, {Key: key("status"), Type: "string", Value: "${status}"},
-			{Key: key("on"), Type: "boolean", Value: "${on}"}, {Key: key("lat"), Type: "double", Value: "${location.lat}"},
+			{Key: key("temperature"), Type: "double", Value: "${temperature}"},
+			{Key: key("humidity"), Type: "double", Value: "${humidity}"},
+			{Key: key("pressure"), Type: "integer", Value: "${pressure}"},
+			{Key: key("status"), Type: "string", Value: "${status}"},
+			{Key: key("on"), Type: "boolean", Value: "${on}"},
+			{Key: key("lat"), Type: "double", Value: "${location.lat}"},
 		},
 	})
 }
@@ -243,7 +246,8 @@ func TestBytesDecoders(t *testing.T) {
 	c, err := mqtt.NewBytes(mqtt.BytesConfig{Device: mqtt.DeviceInfo{Name: constant("D")}, Timeseries: []mqtt.Datapoint{
 		dp("u2", "[0:2]", "uint", false), dp("u2l", "[0:2]", "uint", true), dp("i3", "[0:3]", "int", false), dp("i1", "[0]", "int", false),
 		dp("u8", "[0:8]", "uint", false), dp("f4", "[8:12]", "float", false), dp("f8", "[12:20]", "float", true), dp("none", "[30:32]", "uint", false),
-		dp("bad", "[0:3]", "float", false), {Key: key("n"), Value: "[20:22]", Type: "integer"},
+		dp("bad", "[0:3]", "float", false),
+		{Key: key("n"), Value: "[20:22]", Type: "integer"},
 	}})
 	require.NoError(t, err)
 	payload := "\xff\xfe\x00\x01\x02\x03\x04\x05" + "\x41\xbc\x00\x00" + "\x00\x00\x00\x00\x00\x00\xf8\x3f" + "42"

@@ -175,5 +175,5 @@ func (o *object) warn(key, text string) {
 		return
 	}
 	o.load.warned[generic] = true
-	o.load.env.Logger.Warn(text, slog.String("connector", o.load.env.Name), slog.String("key", path))
+	o.load.env.Logger.Warn(text, slog.String("key", path)) //nolint:sloglint // the callers' messages are literals
 }

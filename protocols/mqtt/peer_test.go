@@ -2,24 +2,14 @@ package mqtt_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,80 +18,31 @@ import (
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/connector/connectortest"
 	"github.com/gridlinks/iot-gateway/internal/mqttx"
+	"github.com/gridlinks/iot-gateway/internal/peer"
 	"github.com/gridlinks/iot-gateway/protocols/mqtt"
 )
 
-// A mosquitto is a running broker.
+// A mosquitto is a running broker with helpers of these tests.
 type mosquitto struct {
-	t    *testing.T
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	*peer.Broker
+	t *testing.T
 }
 
-// startMosquitto starts a broker with one listener and the given settings.
-func startMosquitto(t *testing.T, settings ...string) *mosquitto {
+func startMosquitto(t *testing.T, m peer.Mosquitto) *mosquitto {
 	t.Helper()
-	if _, err := mosquittoPath(); err != nil {
-		t.Skip("peer not installed: mosquitto")
-	}
-	m := &mosquitto{t: t, dir: t.TempDir(), port: freePort(t)}
-	if len(settings) == 0 {
-		settings = []string{"allow_anonymous true"}
-	}
-	conf := fmt.Sprintf("user root\npersistence true\npersistence_location %s/\nset_tcp_nodelay true\nlistener %d 127.0.0.1\n%s\n",
-		m.dir, m.port, strings.Join(settings, "\n"))
-	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "mosquitto.conf"), []byte(conf), 0o600))
-	m.start()
-	t.Cleanup(m.stop)
-	return m
+	return &mosquitto{m.Start(t), t}
 }
 
-func mosquittoPath() (string, error) {
-	if path, err := exec.LookPath("mosquitto"); err == nil {
-		return path, nil
-	}
-	return exec.LookPath("/usr/sbin/mosquitto")
-}
+func (m *mosquitto) url() string { return "tcp://" + m.Addr() }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func (m *mosquitto) start() {
+func (m *mosquitto) port() int {
 	m.t.Helper()
-	path, err := mosquittoPath()
+	_, port, err := net.SplitHostPort(m.Addr())
 	require.NoError(m.t, err)
-	m.cmd = exec.CommandContext(context.Background(), path, "-c", filepath.Join(m.dir, "mosquitto.conf"))
-	m.cmd.Stderr = m.t.Output()
-	require.NoError(m.t, m.cmd.Start())
-	require.Eventually(m.t, func() bool {
-		d := net.Dialer{Timeout: time.Second}
-		c, err := d.DialContext(context.Background(), "tcp", m.addr())
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	n, err := strconv.Atoi(port)
+	require.NoError(m.t, err)
+	return n
 }
-
-// stop ends the broker, which saves its sessions.
-func (m *mosquitto) stop() {
-	if m.cmd == nil {
-		return
-	}
-	_ = m.cmd.Process.Signal(syscall.SIGTERM)
-	_ = m.cmd.Wait()
-	m.cmd = nil
-}
-
-func (m *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
-func (m *mosquitto) url() string  { return "tcp://" + m.addr() }
 
 // client returns another client of the broker.
 func (m *mosquitto) client(receive func(mqttx.Message)) *mqttx.Conn {
@@ -163,13 +104,15 @@ func (s *peerSource) dial(ctx context.Context, cfg mqtt.Config, receive func(mqt
 
 func keepingConfig(t *testing.T, m *mosquitto) mqtt.Config {
 	t.Helper()
-	return mqtt.Config{Broker: m.url(), ClientID: "gateway", KeepSession: true,
-		Mappings: []mqtt.Mapping{{Filter: "dev/+", QoS: 1, Converter: idConverter(t)}}}
+	return mqtt.Config{
+		Broker: m.url(), ClientID: "gateway", KeepSession: true,
+		Mappings: []mqtt.Mapping{{Filter: "dev/+", QoS: 1, Converter: idConverter(t)}},
+	}
 }
 
 func TestPeerMosquittoConformance(t *testing.T) {
 	connectortest.Run(t, connectortest.Harness{New: func(t *testing.T) (connector.Connector, connectortest.Source) {
-		m := startMosquitto(t)
+		m := startMosquitto(t, peer.Mosquitto{Persistent: true})
 		m.createSession("gateway", "dev/+")
 		src := &peerSource{t: t, client: m.client(nil)}
 		return mqtt.NewWithSession(keepingConfig(t, m), src.dial), src
@@ -177,7 +120,7 @@ func TestPeerMosquittoConformance(t *testing.T) {
 }
 
 func TestPeerMosquittoNothingIsLostWhileTheGatewayIsDown(t *testing.T) {
-	m := startMosquitto(t, "allow_anonymous true", "max_queued_messages 0")
+	m := startMosquitto(t, peer.Mosquitto{Persistent: true})
 	pub := m.client(nil)
 	first := run(t, mqtt.New(keepingConfig(t, m)))
 	first.eventually("it is ready", first.IsReady)
@@ -197,21 +140,21 @@ func TestPeerMosquittoNothingIsLostWhileTheGatewayIsDown(t *testing.T) {
 }
 
 func TestPeerMosquittoRestart(t *testing.T) {
-	m := startMosquitto(t)
+	m := startMosquitto(t, peer.Mosquitto{Persistent: true})
 	r := run(t, mqtt.New(keepingConfig(t, m)))
 	r.eventually("it is ready", r.IsReady)
 	publish(t, m.client(nil), "dev/1", `{"id":1}`, false)
 	r.eventually("the first message", func() bool { return slices.Contains(r.values("id"), 1) })
-	m.stop()
+	m.Stop()
 	r.eventually("the run ends", func() bool { return len(r.errors()) > 0 })
 	require.ErrorContains(t, r.errors()[0], "lost")
-	m.start()
+	m.Restart()
 	publish(t, m.client(nil), "dev/1", `{"id":2}`, false)
 	r.eventually("the message after the restart", func() bool { return slices.Contains(r.values("id"), 2) })
 }
 
 func TestPeerMosquittoRetainedMessages(t *testing.T) {
-	m := startMosquitto(t)
+	m := startMosquitto(t, peer.Mosquitto{Persistent: true})
 	pub := m.client(nil)
 	publish(t, pub, "dev/1", `{"id":1}`, true)
 	cfg := keepingConfig(t, m)
@@ -225,9 +168,11 @@ func TestPeerMosquittoRetainedMessages(t *testing.T) {
 }
 
 func TestPeerMosquittoRPC(t *testing.T) {
-	m := startMosquitto(t)
-	c := mqtt.New(mqtt.Config{Broker: m.url(), RPCs: []mqtt.RPC{{Topic: "dev/${deviceName}/rq/${requestId}", Value: `${params}`,
-		ReplyTopic: "dev/${deviceName}/rs/${requestId}", ReplyQoS: 1, QoS: 1, Timeout: 10 * time.Second}}})
+	m := startMosquitto(t, peer.Mosquitto{Persistent: true})
+	c := mqtt.New(mqtt.Config{Broker: m.url(), RPCs: []mqtt.RPC{{
+		Topic: "dev/${deviceName}/rq/${requestId}", Value: `${params}`,
+		ReplyTopic: "dev/${deviceName}/rs/${requestId}", ReplyQoS: 1, QoS: 1, Timeout: 10 * time.Second,
+	}}})
 	r := run(t, c)
 	requests := make(chan mqttx.Message, 100)
 	device := m.client(func(m mqttx.Message) { m.Ack(); requests <- m })
@@ -252,12 +197,11 @@ func TestPeerMosquittoRPC(t *testing.T) {
 }
 
 func TestPeerMosquittoWebsocket(t *testing.T) {
-	// Version 2.0.11 does not start without a listener of the plain kind.
-	m := startMosquitto(t, "protocol websockets", "allow_anonymous true", fmt.Sprintf("listener %d 127.0.0.1", freePort(t)))
+	m := startMosquitto(t, peer.Mosquitto{Websocket: true})
 	c := loadPeer(t, m, `{"host":"127.0.0.1","port":%d,"transport":"websocket","path":"mqtt"}`)
 	r := run(t, c)
 	r.eventually("it is ready", r.IsReady)
-	pub, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "ws://" + m.addr() + "/mqtt"})
+	pub, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "ws://" + m.Addr() + "/mqtt"})
 	require.NoError(t, err)
 	t.Cleanup(pub.Close)
 	publish(t, pub, "dev/1", `{"id":5}`, false)
@@ -267,30 +211,21 @@ func TestPeerMosquittoWebsocket(t *testing.T) {
 // loadPeer makes a connector of a file whose broker section knows the port.
 func loadPeer(t *testing.T, m *mosquitto, broker string) connector.Connector {
 	t.Helper()
-	config := `{"broker":` + fmt.Sprintf(broker, m.port) + `,"mapping":[{"topicFilter":"dev/+","converter":{"type":"json",
+	config := `{"broker":` + fmt.Sprintf(broker, m.port()) + `,"mapping":[{"topicFilter":"dev/+","converter":{"type":"json",
 	 "deviceInfo":{"deviceNameExpressionSource":"constant","deviceNameExpression":"D"},"timeseries":["*"]}}]}`
-	c, err := mqtt.Type().New(json.RawMessage(config), connector.Env{Name: "peer", Dir: m.dir, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	c, err := mqtt.Type().New(json.RawMessage(config), connector.Env{Name: "peer", Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	require.NoError(t, err)
 	return c
 }
 
 func TestPeerMosquittoTLSAndPassword(t *testing.T) {
-	path, err := exec.LookPath("mosquitto_passwd")
-	if err != nil {
-		t.Skip("peer not installed: mosquitto")
-	}
-	certs := t.TempDir()
-	makeCertificates(t, certs)
-	require.NoError(t, exec.CommandContext(t.Context(), path, "-b", "-c", filepath.Join(certs, "passwd"), "gw", "secret").Run())
-	require.NoError(t, os.Chmod(filepath.Join(certs, "passwd"), 0o644))
-	file := func(name string) string { return filepath.Join(certs, name) }
-	m := startMosquitto(t, "allow_anonymous false", "password_file "+file("passwd"), "cafile "+file("ca.crt"),
-		"certfile "+file("server.crt"), "keyfile "+file("server.key"), "require_certificate true")
+	certs := peer.NewCerts(t)
+	m := startMosquitto(t, peer.Mosquitto{Certs: &certs, User: "gw", Password: "secret"})
 	security := func(format string, args ...any) string {
 		return `{"host":"127.0.0.1","port":%d,"security":{` + fmt.Sprintf(format, args...) + `}}`
 	}
-	client := fmt.Sprintf(`"pathToCACert":%q,"pathToClientCert":%q,"pathToPrivateKey":%q`, file("ca.crt"), file("client.crt"), file("client.key"))
-	old := fmt.Sprintf(`"caCert":%q,"cert":%q,"privateKey":%q`, file("ca.crt"), file("client.crt"), file("client.key"))
+	client := fmt.Sprintf(`"pathToCACert":%q,"pathToClientCert":%q,"pathToPrivateKey":%q`, certs.CA, certs.ClientCert, certs.ClientKey)
+	old := fmt.Sprintf(`"caCert":%q,"cert":%q,"privateKey":%q`, certs.CA, certs.ClientCert, certs.ClientKey)
 	for name, s := range map[string]string{
 		"new keys": security(`"type":"certificates",%s,"username":"gw","password":"secret"`, client),
 		"old keys": security(`%s,"username":"gw","password":"secret"`, old),
@@ -301,43 +236,13 @@ func TestPeerMosquittoTLSAndPassword(t *testing.T) {
 	}
 	for name, s := range map[string]string{
 		"wrong password":        security(`%s,"username":"gw","password":"wrong"`, client),
-		"no client certificate": security(`"pathToCACert":%q,"username":"gw","password":"secret"`, file("ca.crt")),
-		"unknown authority":     security(`"type":"certificates","pathToClientCert":%q,"pathToPrivateKey":%q,"username":"gw","password":"secret"`, file("client.crt"), file("client.key")),
+		"no client certificate": security(`"pathToCACert":%q,"username":"gw","password":"secret"`, certs.CA),
+		"unknown authority":     security(`"type":"certificates","pathToClientCert":%q,"pathToPrivateKey":%q,"username":"gw","password":"secret"`, certs.ClientCert, certs.ClientKey),
 	} {
 		h := connectortest.NewHost(t)
 		err := loadPeer(t, m, s).Run(t.Context(), h)
 		require.Error(t, err, name)
 		require.False(t, h.IsReady(), name)
 		require.NotContains(t, err.Error(), "secret", "secrets are in no error")
-	}
-}
-
-// makeCertificates writes an authority and certificates of a server and a client.
-func makeCertificates(t *testing.T, dir string) {
-	t.Helper()
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := func(name string) *x509.Certificate {
-		return &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	}
-	ca := template("test authority")
-	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
-	write := func(name, kind string, der []byte) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644))
-	}
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	require.NoError(t, err)
-	write("ca.crt", "CERTIFICATE", der)
-	for _, name := range []string{"server", "client"} {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		require.NoError(t, err)
-		der, err := x509.CreateCertificate(rand.Reader, template(name), ca, &key.PublicKey, caKey)
-		require.NoError(t, err)
-		write(name+".crt", "CERTIFICATE", der)
-		der, err = x509.MarshalECPrivateKey(key)
-		require.NoError(t, err)
-		write(name+".key", "EC PRIVATE KEY", der)
 	}
 }

@@ -1,10 +1,9 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"time"
+	"slices"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/telemetry"
@@ -22,7 +21,6 @@ type pipeline struct {
 
 	batch  telemetry.Batch
 	faults []faultState // by mapping
-	last   lastMessage
 }
 
 // A delivery is a message that was submitted.
@@ -78,10 +76,6 @@ func (r *run) convertAll() {
 func (r *run) submit(m Message) (delivery, error) {
 	d := delivery{ack: m.Ack}
 	rt := r.c.plan.router.lookup(m.Topic)
-	if r.pipe.last.repeated(m, rt.subscriptions) {
-		r.c.stats.copies.Add(1)
-		return d, nil
-	}
 	if len(rt.targets) == 0 {
 		r.c.stats.unmatched.Add(1)
 	}
@@ -192,37 +186,15 @@ func gather(acks <-chan delivery, group []delivery) []delivery {
 // back; so all are waited for, the newest first, which makes the others return
 // at once.
 func durable(ctx context.Context, group []delivery) error {
-	for i := len(group) - 1; i >= 0; i-- {
-		for j := len(group[i].receipts) - 1; j >= 0; j-- {
-			if err := group[i].receipts[j].Wait(ctx); err != nil {
+	for _, d := range slices.Backward(group) {
+		for _, r := range slices.Backward(d.receipts) {
+			if err := r.Wait(ctx); err != nil {
 				return err
 			}
 		}
-		if err := group[i].receipt.Wait(ctx); err != nil {
+		if err := d.receipt.Wait(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// lastMessage recognizes the copies that a broker sends of a message which
-// matches several subscriptions.
-type lastMessage struct {
-	topic   string
-	payload []byte
-	at      time.Time
-	copies  int // that may still come
-}
-
-func (l *lastMessage) repeated(m Message, subscriptions int) bool {
-	if subscriptions < 2 {
-		l.copies = 0
-		return false
-	}
-	if l.copies > 0 && l.topic == m.Topic && bytes.Equal(l.payload, m.Payload) && time.Since(l.at) < time.Second {
-		l.copies--
-		return true
-	}
-	*l = lastMessage{topic: m.Topic, payload: m.Payload, at: time.Now(), copies: subscriptions - 1}
-	return false
 }

@@ -22,8 +22,7 @@ type target struct {
 
 // A route is what messages of one topic are for.
 type route struct {
-	targets       []target
-	subscriptions int // that match the topic
+	targets []target
 }
 
 // maxRoutes bounds the topics whose route is remembered.
@@ -97,11 +96,6 @@ func (r *router) route(topic string) *route {
 	for i, f := range r.filters {
 		if Match(f, topic) {
 			rt.targets = append(rt.targets, r.targets[i])
-		}
-	}
-	for _, s := range r.subs {
-		if Match(s.Filter, topic) {
-			rt.subscriptions++
 		}
 	}
 	return rt

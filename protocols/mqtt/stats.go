@@ -15,7 +15,6 @@ type Stats struct {
 	Malformed    uint64 // conversions that failed
 	Rejected     uint64 // batches that the gateway refused as invalid
 	Unmatched    uint64 // messages that no filter matches
-	Copies       uint64 // messages that repeat another for an overlapping subscription
 	Requests     uint64 // requests of devices that could not be carried out
 	Values       ValueStats
 }
@@ -29,7 +28,7 @@ type ValueStats struct {
 }
 
 type counters struct {
-	received, submitted, acknowledged, malformed, rejected, unmatched, copies, requests atomic.Uint64
+	received, submitted, acknowledged, malformed, rejected, unmatched, requests atomic.Uint64
 }
 
 // Stats returns the counts so far. It may be called at any time.
@@ -41,7 +40,6 @@ func (c *Connector) Stats() Stats {
 		Malformed:    c.stats.malformed.Load(),
 		Rejected:     c.stats.rejected.Load(),
 		Unmatched:    c.stats.unmatched.Load(),
-		Copies:       c.stats.copies.Load(),
 		Requests:     c.stats.requests.Load(),
 	}
 	for _, m := range c.cfg.Mappings {
@@ -90,7 +88,8 @@ func (r *run) fault(mapping int, topic, what string, err error) {
 		return
 	}
 	f.bad = true
-	r.host.Logger().Warn(what, slog.Int("mapping", mapping), slog.String("filter", r.c.cfg.Mappings[mapping].Filter),
+	r.host.Logger().Warn(what, slog.Int("mapping", mapping), //nolint:sloglint // the callers' messages are literals
+		slog.String("filter", r.c.cfg.Mappings[mapping].Filter),
 		slog.String("topic", topic), slog.Any("error", err))
 }
 

@@ -56,9 +56,21 @@ func TestMatch(t *testing.T) {
 		filter, topic string
 		want          bool
 	}{
-		{"a/#", "a", true}, {"a/#", "a/b/c", true}, {"a/#", "ab", false}, {"#", "/", true}, {"+/+", "/", true}, {"+", "/", false},
-		{"/+", "/", true}, {"a//b", "a//b", true}, {"$share/g/a/+", "a/b", true}, {"$share/g/a/#", "a", true},
-		{"$share/g/+", "$SYS", false}, {"#", "$SYS/x", false}, {"$SYS/#", "$SYS/x", true}, {"+/x", "$SYS/x", false}, {"a", "A", false},
+		{"a/#", "a", true},
+		{"a/#", "a/b/c", true},
+		{"a/#", "ab", false},
+		{"#", "/", true},
+		{"+/+", "/", true},
+		{"+", "/", false},
+		{"/+", "/", true},
+		{"a//b", "a//b", true},
+		{"$share/g/a/+", "a/b", true},
+		{"$share/g/a/#", "a", true},
+		{"$share/g/+", "$SYS", false},
+		{"#", "$SYS/x", false},
+		{"$SYS/#", "$SYS/x", true},
+		{"+/x", "$SYS/x", false},
+		{"a", "A", false},
 	} {
 		require.Equal(t, c.want, mqtt.Match(c.filter, c.topic), "%s on %s", c.filter, c.topic)
 	}
@@ -126,8 +138,12 @@ func allTopics(levels []string, depth int) []string {
 
 func TestCoveredFiltersAreNotSubscribedTo(t *testing.T) {
 	c := mqtt.New(mqtt.Config{Broker: "tcp://localhost", Mappings: []mqtt.Mapping{
-		{Filter: "a/b", QoS: 1, Converter: nothing}, {Filter: "a/#", Converter: nothing}, {Filter: "a/+", Converter: nothing},
-		{Filter: "$share/g/a/#", Converter: nothing}, {Filter: "a/#", Converter: nothing}, {Filter: "b", QoS: 2, Converter: nothing},
+		{Filter: "a/b", QoS: 1, Converter: nothing},
+		{Filter: "a/#", Converter: nothing},
+		{Filter: "a/+", Converter: nothing},
+		{Filter: "$share/g/a/#", Converter: nothing},
+		{Filter: "a/#", Converter: nothing},
+		{Filter: "b", QoS: 2, Converter: nothing},
 	}})
 	require.Equal(t, []mqtt.Subscription{{Filter: "a/#", QoS: 1}, {Filter: "$share/g/a/#"}, {Filter: "b", QoS: 1}}, mqtt.SubscriptionsOf(c))
 }
