@@ -43,11 +43,11 @@ type Security struct {
 
 // Storage is the section about the event store.
 type Storage struct {
-	Type       string `json:"type"`              // memory, file or sqlite
-	Folder     string `json:"data_folder_path"`  // of the type file
-	DataPath   string `json:"data_file_path"`    // of the type sqlite
-	MaxRecords int    `json:"max_records_count"` // of the type memory
-	MaxAgeDays int    `json:"messages_ttl_in_days"`
+	Type       string `json:"type"`                 // memory, file or sqlite
+	Folder     string `json:"data_folder_path"`     // of the type file
+	DataPath   string `json:"data_file_path"`       // of the type sqlite
+	MaxRecords int    `json:"max_records_count"`    // of the type memory
+	MaxAgeDays int    `json:"messages_ttl_in_days"` // of the type sqlite; zero: no limit
 
 	// MaxBytes and Overflow are additions: the size that the stored records
 	// may have, and what happens when it is reached: block (the default),

@@ -28,11 +28,13 @@ func (s Storage) open(log *slog.Logger) (eventstore.EventStore, error) {
 	switch lower(s.Type) {
 	case "memory":
 		return memstore.New(memstore.Config{MaxRecords: s.MaxRecords, MaxBytes: s.MaxBytes, Overflow: overflow}), nil
-	case "file":
-		return s.openFiles(s.Folder, overflow, log)
-	case "sqlite":
-		log.Warn("storage of the type sqlite is kept in segment files; an existing database is not read", "folder", s.DataPath)
-		return s.openFiles(s.DataPath, overflow, log)
+	case "file", "sqlite":
+		cfg := s.files()
+		cfg.Overflow, cfg.Logger = overflow, log
+		if lower(s.Type) == "sqlite" {
+			log.Warn("storage of the type sqlite is kept in segment files; an existing database is not read", "folder", cfg.Dir)
+		}
+		return filestore.Open(cfg)
 	case "":
 		return nil, errors.New("storage.type: is missing")
 	default:
@@ -40,17 +42,17 @@ func (s Storage) open(log *slog.Logger) (eventstore.EventStore, error) {
 	}
 }
 
-func (s Storage) openFiles(dir string, overflow eventstore.Overflow, log *slog.Logger) (eventstore.EventStore, error) {
-	if dir == "" {
-		dir = defaultFolder
+// files returns the configuration of a filestore. Files often have the keys of
+// all types, so each type reads only its own.
+func (s Storage) files() filestore.Config {
+	cfg := filestore.Config{Dir: s.Folder, MaxBytes: s.MaxBytes}
+	if lower(s.Type) == "sqlite" {
+		cfg.Dir, cfg.MaxAge = s.DataPath, time.Duration(s.MaxAgeDays)*24*time.Hour
 	}
-	return filestore.Open(filestore.Config{
-		Dir:      dir,
-		MaxBytes: s.MaxBytes,
-		MaxAge:   time.Duration(s.MaxAgeDays) * 24 * time.Hour,
-		Overflow: overflow,
-		Logger:   log,
-	})
+	if cfg.Dir == "" {
+		cfg.Dir = defaultFolder
+	}
+	return cfg
 }
 
 func (s Storage) overflow() (eventstore.Overflow, error) {
