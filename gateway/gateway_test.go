@@ -131,6 +131,19 @@ func TestOnlyAcceptedPublicationsAreReleased(t *testing.T) {
 	require.EqualValues(t, 201, next, "all arrived")
 }
 
+// Records that come thick and fast share publications; a platform counts and
+// limits messages.
+func TestRecordsThatComeFastSharePublications(t *testing.T) {
+	p, f := newPlatform(), newFeed()
+	run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f))
+	h := <-f.host
+	submit(t, h, "d", upTo(2000)...)
+	eventually(t, "all are published", func() bool { return len(p.ints("d")) == 2000 })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Less(t, p.n, 500)
+}
+
 func TestNothingIsReleasedBeforeThePlatformAccepts(t *testing.T) {
 	p, f := newPlatform(), newFeed()
 	p.hold = make(chan struct{})

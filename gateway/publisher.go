@@ -15,6 +15,14 @@ import (
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
+// A small publication follows the one before after the time of pace, so that
+// records which come thick and fast share one. The first after a pause goes out
+// at once.
+const (
+	pace        = 2 * time.Millisecond
+	paceRecords = 64 // from which a publication is not small
+)
+
 // maxReadFailures is how often in a row the store may fail to be read before
 // the gateway gives up.
 const maxReadFailures = 5
@@ -110,12 +118,20 @@ func (p *publisher) session(parent context.Context) error {
 // send publishes what follows the last acknowledged record.
 func (p *publisher) send(ctx context.Context, flights chan<- flight) error {
 	after := p.acked.Load()
+	var last time.Time
 	for {
-		var err error
-		p.records, err = p.store.Peek(ctx, after, p.records[:0], p.limit)
-		if err != nil {
+		if err := p.peek(ctx, after); err != nil {
 			return readError{err}
 		}
+		if early := pace - time.Since(last); early > 0 && len(p.records) < paceRecords {
+			if err := backoff.Sleep(ctx, early); err != nil {
+				return err
+			}
+			if err := p.peek(ctx, after); err != nil {
+				return readError{err}
+			}
+		}
+		last = time.Now()
 		f, err := p.publish(ctx)
 		if err != nil {
 			return err
@@ -127,6 +143,12 @@ func (p *publisher) send(ctx context.Context, flights chan<- flight) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// peek reads the records that follow after, waiting for the first.
+func (p *publisher) peek(ctx context.Context, after uint64) (err error) {
+	p.records, err = p.store.Peek(ctx, after, p.records[:0], p.limit)
+	return err
 }
 
 // publish hands p.records to the platform.
