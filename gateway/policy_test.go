@@ -29,10 +29,17 @@ func policed(t *testing.T, policy telemetry.ReportPolicy, f func(t *testing.T, h
 	})
 }
 
+// settle waits until nothing moves, also what is published a little later to
+// share a publication.
+func settle() {
+	time.Sleep(10 * time.Millisecond)
+	synctest.Wait()
+}
+
 // expect waits until nothing moves and compares what has arrived of device d.
 func expect(t *testing.T, p *platform, want ...int64) {
 	t.Helper()
-	synctest.Wait()
+	settle()
 	if want == nil {
 		want = []int64{}
 	}
@@ -68,7 +75,7 @@ func TestAttributesAndTelemetryOfOneNameAreSeparate(t *testing.T) {
 			_, err := h.Submit(t.Context(), &b)
 			require.NoError(t, err)
 		}
-		synctest.Wait()
+		settle()
 		require.Len(t, p.got(), 2)
 	})
 }
@@ -132,7 +139,7 @@ func TestTheMostSpecificPolicyWins(t *testing.T) {
 			require.NoError(t, err)
 		}
 		submit(t, <-other.host, "e", 1, 1)
-		synctest.Wait()
+		settle()
 		require.Equal(t, []int64{1, 1, 1}, p.ints("d"))
 		require.Equal(t, []int64{1}, p.ints("e"))
 		require.Len(t, p.got(), 5)
