@@ -59,7 +59,8 @@ type Config struct {
 	MaxPayload int
 
 	// ShortestBackoff and LongestBackoff bound the delay before reconnecting.
-	// Zero: one second and one minute.
+	// Zero: one second, and 15 seconds, so that data flows again soon after a
+	// long outage.
 	ShortestBackoff time.Duration
 	LongestBackoff  time.Duration
 
@@ -85,6 +86,7 @@ func (cfg *Config) setDefaults() {
 	setDefault(&cfg.KeepAlive, time.Minute)
 	setDefault(&cfg.ConnectTimeout, 15*time.Second)
 	setDefault(&cfg.WriteTimeout, 10*time.Second)
+	setDefault(&cfg.LongestBackoff, max(15*time.Second, cfg.ShortestBackoff))
 	setDefault(&cfg.Window, 100)
 	setDefault(&cfg.WindowBytes, 1<<20)
 	setDefault(&cfg.MaxPayload, 65536)
