@@ -44,7 +44,7 @@ func (s *Store) reserve(ctx context.Context, need int64) error {
 // fits reports whether there is room for a record of need bytes, and begins a
 // new segment for it if the last one is full.
 func (s *Store) fits(need int64) bool {
-	if s.noSpace && s.cfg.Overflow != eventstore.DropOldest {
+	if s.noSpace && s.dirty > 0 && s.cfg.Overflow != eventstore.DropOldest {
 		return false
 	}
 	g := s.active()
@@ -128,8 +128,11 @@ func (s *Store) release(upTo uint64) {
 		s.released = max(s.released, s.damage[0].hi)
 		s.damage = s.damage[1:]
 	}
-	if s.released+1 == s.next {
-		s.freeRoom() // the last segment can go
+	if s.released+1 == s.next { // the last segment can go
+		if s.noSpace && !s.active().empty() {
+			s.rotate()
+		}
+		s.freeRoom()
 	}
 	s.trim()
 }

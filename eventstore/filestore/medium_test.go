@@ -251,6 +251,44 @@ func TestFullMediumMakesBlockWaitAndGoOn(t *testing.T) {
 	}
 }
 
+// A medium may have less room than one segment. The segment is removed when all of
+// it is released, though it is the one that is appended to.
+func TestAFullMediumIsFreedByTheLastSegment(t *testing.T) {
+	for _, overflow := range []eventstore.Overflow{eventstore.Block, eventstore.Reject} {
+		m := new(storetest.Medium)
+		m.SetCapacity(30_000)
+		s := openOn(t, m, filestore.Config{SyncInterval: 5 * time.Millisecond, Overflow: overflow})
+		last := uint64(0)
+		for range 3 {
+			begun := last
+			for err := error(nil); err == nil; {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				var offset uint64
+				if offset, err = s.Append(ctx, payload(last+1)); err == nil {
+					last = offset
+					_ = s.Sync(ctx, offset)
+				}
+				cancel()
+			}
+			if last == begun {
+				t.Fatalf("no room after all %d records were released", last)
+			}
+			if err := s.Ack(t.Context(), last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		offset, err := s.Append(ctx, payload(last+1))
+		if err == nil {
+			err = s.Sync(ctx, offset)
+		}
+		cancel()
+		if err != nil {
+			t.Fatalf("after the last release: %v", err)
+		}
+	}
+}
+
 func TestFullMediumMakesRejectFailAndGoOn(t *testing.T) {
 	m := new(storetest.Medium)
 	m.SetCapacity(30_000)
