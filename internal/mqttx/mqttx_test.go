@@ -25,6 +25,34 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// eachVersion runs a test for the two versions of MQTT.
+func eachVersion(t *testing.T, test func(t *testing.T, version byte)) {
+	t.Helper()
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprintf("version=%d", version), func(t *testing.T) { test(t, version) })
+	}
+}
+
+// connect connects, and closes the connection when the test ends.
+func connect(t *testing.T, o mqttx.Options) *mqttx.Conn {
+	t.Helper()
+	c, err := mqttx.Dial(within(t, patience), o)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// ends waits until the connection has ended and returns why.
+func ends(t *testing.T, c *mqttx.Conn) error {
+	t.Helper()
+	select {
+	case <-c.Done():
+	case <-time.After(patience):
+		t.Fatal("the end of the connection was not noticed")
+	}
+	return c.Err()
+}
+
 // roundTrip publishes messages to a subscription of the same connection and
 // expects them in order.
 func roundTrip(t *testing.T, o mqttx.Options) *mqttx.Conn {
@@ -36,9 +64,7 @@ func roundTrip(t *testing.T, o mqttx.Options) *mqttx.Conn {
 		got <- m
 	}
 	ctx := within(t, patience)
-	c, err := mqttx.Dial(ctx, o)
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c := connect(t, o)
 	require.NoError(t, c.Subscribe(ctx, mqttx.Subscription{Filter: "a/#", QoS: 1}))
 	var last mqttx.Publication
 	for i := range n {
@@ -59,8 +85,12 @@ func roundTrip(t *testing.T, o mqttx.Options) *mqttx.Conn {
 }
 
 func TestPeerMosquittoRoundTrip(t *testing.T) {
+	eachVersion(t, testPeerMosquittoRoundTrip)
+}
+
+func testPeerMosquittoRoundTrip(t *testing.T, version byte) {
 	b := peer.Mosquitto{}.Start(t)
-	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
+	c := roundTrip(t, mqttx.Options{Version: version, Broker: b.Addr()})
 	require.NoError(t, c.Err())
 	require.NoError(t, c.Unsubscribe(within(t, patience), "a/#"))
 	c.Close()
@@ -69,17 +99,25 @@ func TestPeerMosquittoRoundTrip(t *testing.T) {
 }
 
 func TestPeerMosquittoWebsocket(t *testing.T) {
+	eachVersion(t, testPeerMosquittoWebsocket)
+}
+
+func testPeerMosquittoWebsocket(t *testing.T, version byte) {
 	b := peer.Mosquitto{Websocket: true}.Start(t)
-	roundTrip(t, mqttx.Options{Broker: "ws://" + b.Addr() + "/mqtt"})
+	roundTrip(t, mqttx.Options{Version: version, Broker: "ws://" + b.Addr() + "/mqtt"})
 }
 
 func TestPeerMosquittoMutualTLS(t *testing.T) {
+	eachVersion(t, testPeerMosquittoMutualTLS)
+}
+
+func testPeerMosquittoMutualTLS(t *testing.T, version byte) {
 	certs := peer.NewCerts(t)
 	b := peer.Mosquitto{Certs: &certs}.Start(t)
 	both := &tls.Config{RootCAs: certs.Roots, Certificates: []tls.Certificate{certs.Client}, MinVersion: tls.VersionTLS12}
-	roundTrip(t, mqttx.Options{Broker: "tls://" + b.Addr(), TLS: both})
+	roundTrip(t, mqttx.Options{Version: version, Broker: "tls://" + b.Addr(), TLS: both})
 	t.Run("TLS is not given up for the scheme tcp", func(t *testing.T) {
-		roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), TLS: both})
+		roundTrip(t, mqttx.Options{Version: version, Broker: "tcp://" + b.Addr(), TLS: both})
 	})
 	for name, cfg := range map[string]*tls.Config{
 		"no client certificate": {RootCAs: certs.Roots, MinVersion: tls.VersionTLS12},
@@ -88,7 +126,7 @@ func TestPeerMosquittoMutualTLS(t *testing.T) {
 		"wrong name":            {RootCAs: certs.Roots, ServerName: "other", MinVersion: tls.VersionTLS12},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tls://" + b.Addr(), TLS: cfg})
+			c, err := mqttx.Dial(within(t, patience), mqttx.Options{Version: version, Broker: "tls://" + b.Addr(), TLS: cfg})
 			if err == nil {
 				c.Close()
 			}
@@ -98,24 +136,32 @@ func TestPeerMosquittoMutualTLS(t *testing.T) {
 }
 
 func TestPeerMosquittoRefusesCredentials(t *testing.T) {
+	eachVersion(t, testPeerMosquittoRefusesCredentials)
+}
+
+func testPeerMosquittoRefusesCredentials(t *testing.T, version byte) {
 	b := peer.Mosquitto{User: "gw", Password: "right"}.Start(t)
-	roundTrip(t, mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "right"})
-	roundTrip(t, mqttx.Options{Broker: "tcp://gw:right@" + b.Addr()})
+	roundTrip(t, mqttx.Options{Version: version, Broker: "tcp://" + b.Addr(), Username: "gw", Password: "right"})
+	roundTrip(t, mqttx.Options{Version: version, Broker: "tcp://gw:right@" + b.Addr()})
 	ws := peer.Mosquitto{Websocket: true, User: "gw", Password: "right"}.Start(t)
-	roundTrip(t, mqttx.Options{Broker: "ws://gw:right@" + ws.Addr() + "/mqtt"})
-	_, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://" + b.Addr(), Username: "gw", Password: "wrong-secret"})
+	roundTrip(t, mqttx.Options{Version: version, Broker: "ws://gw:right@" + ws.Addr() + "/mqtt"})
+	_, err := mqttx.Dial(within(t, patience), mqttx.Options{Version: version, Broker: "tcp://" + b.Addr(), Username: "gw", Password: "wrong-secret"})
 	require.True(t, mqttx.IsRefused(err), "%v", err)
 	require.NotContains(t, err.Error(), "wrong-secret")
 	b.Kill()
-	_, err = mqttx.Dial(within(t, patience), mqttx.Options{Broker: "tcp://gw:wrong-secret@" + b.Addr()})
+	_, err = mqttx.Dial(within(t, patience), mqttx.Options{Version: version, Broker: "tcp://gw:wrong-secret@" + b.Addr()})
 	require.Error(t, err)
 	require.False(t, mqttx.IsRefused(err), "%v", err)
 	require.NotContains(t, err.Error(), "wrong-secret")
 }
 
 func TestPeerMosquittoKilled(t *testing.T) {
+	eachVersion(t, testPeerMosquittoKilled)
+}
+
+func testPeerMosquittoKilled(t *testing.T, version byte) {
 	b := peer.Mosquitto{}.Start(t)
-	c := roundTrip(t, mqttx.Options{Broker: b.Addr()})
+	c := roundTrip(t, mqttx.Options{Version: version, Broker: b.Addr()})
 	b.Kill()
 	select {
 	case <-c.Done():
@@ -128,11 +174,15 @@ func TestPeerMosquittoKilled(t *testing.T) {
 }
 
 func TestPeerMosquittoFrozen(t *testing.T) {
+	eachVersion(t, testPeerMosquittoFrozen)
+}
+
+func testPeerMosquittoFrozen(t *testing.T, version byte) {
 	const writeTimeout = time.Second
 	b := peer.Mosquitto{}.Start(t)
 	for _, what := range []string{"while publishing", "while idle"} {
 		t.Run(what, func(t *testing.T) {
-			o := mqttx.Options{Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second}
+			o := mqttx.Options{Version: version, Broker: b.Addr(), WriteTimeout: writeTimeout, KeepAlive: time.Second}
 			if what == "while publishing" {
 				o.KeepAlive = time.Hour
 			}
@@ -159,11 +209,15 @@ func TestPeerMosquittoFrozen(t *testing.T) {
 // TestPeerMosquittoLossIsNoticedWhileReceiveBlocks guards that a receiver that
 // blocks does not hide the end of the connection for longer than a ping.
 func TestPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T) {
+	eachVersion(t, testPeerMosquittoLossIsNoticedWhileReceiveBlocks)
+}
+
+func testPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T, version byte) {
 	b := peer.Mosquitto{}.Start(t)
 	release := make(chan struct{})
 	entered := make(chan struct{}, 100)
 	ctx := within(t, patience)
-	c, err := mqttx.Dial(ctx, mqttx.Options{Broker: b.Addr(), KeepAlive: time.Second, Receive: func(mqttx.Message) {
+	c, err := mqttx.Dial(ctx, mqttx.Options{Version: version, Broker: b.Addr(), KeepAlive: time.Second, Receive: func(mqttx.Message) {
 		entered <- struct{}{}
 		<-release
 	}})
@@ -186,10 +240,14 @@ func TestPeerMosquittoLossIsNoticedWhileReceiveBlocks(t *testing.T) {
 // TestPeerMosquittoKeepsTheSession guards that what was not acknowledged comes
 // again on the next connection of a session that is kept.
 func TestPeerMosquittoKeepsTheSession(t *testing.T) {
+	eachVersion(t, testPeerMosquittoKeepsTheSession)
+}
+
+func testPeerMosquittoKeepsTheSession(t *testing.T, version byte) {
 	b := peer.Mosquitto{}.Start(t)
 	ctx := within(t, patience)
 	got := make(chan mqttx.Message, 10)
-	o := mqttx.Options{Broker: b.Addr(), ClientID: "keeper", KeepSession: true, Receive: func(m mqttx.Message) { got <- m }}
+	o := mqttx.Options{Version: version, Broker: b.Addr(), ClientID: "keeper", KeepSession: true, Receive: func(m mqttx.Message) { got <- m }}
 	first, err := mqttx.Dial(ctx, o)
 	require.NoError(t, err)
 	require.NoError(t, first.Subscribe(ctx, mqttx.Subscription{Filter: "k", QoS: 1}))
@@ -209,6 +267,10 @@ func TestPeerMosquittoKeepsTheSession(t *testing.T) {
 }
 
 func TestFailEndsWhatIsUnderWay(t *testing.T) {
+	eachVersion(t, testFailEndsWhatIsUnderWay)
+}
+
+func testFailEndsWhatIsUnderWay(t *testing.T, version byte) {
 	ln := listen(t)
 	go func() { // a broker that accepts and then says nothing
 		conn, err := ln.Accept()
@@ -218,7 +280,7 @@ func TestFailEndsWhatIsUnderWay(t *testing.T) {
 		_, _ = conn.Read(make([]byte, 1000))
 		_, _ = conn.Write([]byte{0x20, 2, 0, 0})
 	}()
-	c, err := mqttx.Dial(within(t, patience), mqttx.Options{Broker: ln.Addr().String()})
+	c, err := mqttx.Dial(within(t, patience), mqttx.Options{Version: version, Broker: ln.Addr().String()})
 	require.NoError(t, err)
 	defer c.Close()
 	p := c.Publish("x", 1, false, nil)
@@ -227,13 +289,17 @@ func TestFailEndsWhatIsUnderWay(t *testing.T) {
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
+	eachVersion(t, testDialEndsWithItsContext)
+}
+
+func testDialEndsWithItsContext(t *testing.T, version byte) {
 	for _, scheme := range []string{"tcp", "tls", "ws"} {
 		t.Run(scheme, func(t *testing.T) {
 			ln := listen(t) // that never answers
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			_, err := mqttx.Dial(ctx, mqttx.Options{Broker: scheme + "://" + ln.Addr().String(), ConnectTimeout: 8 * time.Second})
+			_, err := mqttx.Dial(ctx, mqttx.Options{Version: version, Broker: scheme + "://" + ln.Addr().String(), ConnectTimeout: 8 * time.Second})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Less(t, time.Since(began), 4*time.Second)
 		})
@@ -251,11 +317,15 @@ func TestAddressesThatMakeNoSense(t *testing.T) {
 // TestPublicationsFromManyGoroutines guards that each caller waits for its own
 // message.
 func TestPeerMosquittoManyPublishers(t *testing.T) {
+	eachVersion(t, testPeerMosquittoManyPublishers)
+}
+
+func testPeerMosquittoManyPublishers(t *testing.T, version byte) {
 	b := peer.Mosquitto{}.Start(t)
 	ctx := within(t, patience)
 	var mu sync.Mutex
 	got := make(map[string]int)
-	c, err := mqttx.Dial(ctx, mqttx.Options{Broker: b.Addr(), Receive: func(m mqttx.Message) {
+	c, err := mqttx.Dial(ctx, mqttx.Options{Version: version, Broker: b.Addr(), Receive: func(m mqttx.Message) {
 		m.Ack()
 		mu.Lock()
 		defer mu.Unlock()

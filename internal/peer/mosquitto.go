@@ -15,6 +15,8 @@ type Mosquitto struct {
 	User       string // with Password: demand them
 	Password   string
 	Persistent bool // keep sessions through Stop and Restart
+
+	Lines []string // of the configuration, behind all others
 }
 
 // A Broker is a Mosquitto broker that runs as a process of its own.
@@ -71,7 +73,7 @@ func (m Mosquitto) config(tb testing.TB, dir, port string) string {
 	default:
 		lines = append(lines, "allow_anonymous true")
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(append(lines, m.Lines...), "\n") + "\n"
 }
 
 // passwords writes a password file and returns its name.
