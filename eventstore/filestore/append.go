@@ -10,8 +10,8 @@ import (
 // Append implements eventstore.EventStore. It costs a copy and does not wait
 // for the medium, unless there is no room or too much waits to be written.
 func (s *Store) Append(ctx context.Context, rec []byte) (uint64, error) {
-	need := recordHead + int64(len(rec))
-	if headerSize+need > s.cfg.MaxBytes || need > math.MaxInt32 {
+	need := s.format.reserve(len(rec))
+	if s.format.headerSize()+need > s.cfg.MaxBytes || need > math.MaxInt32 {
 		return 0, tooLarge(len(rec), s.cfg.MaxBytes)
 	}
 	s.mu.Lock()
@@ -20,11 +20,12 @@ func (s *Store) Append(ctx context.Context, rec []byte) (uint64, error) {
 		return 0, err
 	}
 	offset := s.next
-	c := s.chunkFor(int(need))
+	c := s.chunkFor(recordHead + len(rec))
 	c.buf = appendRecord(c.buf, offset, rec)
 	c.next++
 	c.seg.next++
-	c.seg.size += need
+	c.seg.waiting += need
+	c.seg.payload += int64(len(rec))
 	s.next++
 	s.appended++
 	s.total += need
@@ -46,7 +47,7 @@ func (s *Store) chunkFor(size int) *chunk {
 		}
 	}
 	c := s.memory.get(size)
-	c.seg, c.pos, c.first, c.next = g, g.size, s.next, s.next
+	c.seg, c.first, c.next = g, s.next, s.next
 	s.tail = append(s.tail, c)
 	s.tailCap += cap(c.buf)
 	return c
@@ -57,9 +58,9 @@ func (s *Store) active() *segment { return s.segments[len(s.segments)-1] }
 
 // rotate begins a new segment.
 func (s *Store) rotate() {
-	g := newSegment(s.next)
+	g := s.format.newSegment(s.next)
 	s.segments = append(s.segments, g)
-	s.total += g.size
+	s.total += g.head
 }
 
 // wakeReader wakes a Peek that waits for a record.

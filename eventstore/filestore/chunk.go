@@ -1,16 +1,15 @@
 package filestore
 
-// A chunk is a run of consecutive records of one segment in memory, encoded as
-// they are in the file.
+// A chunk is a run of consecutive records of one segment in memory. They are
+// encoded as in a file without containers.
 type chunk struct {
-	seg     *segment
-	pos     int64  // of buf in the file of seg
-	first   uint64 // offset of its first record
-	next    uint64 // offset after its last record
-	buf     []byte
-	written int  // how much of buf has been written to the file
-	busy    bool // it is being written
-	shared  bool // another chunk uses the same memory
+	seg    *segment
+	first  uint64 // offset of its first record
+	next   uint64 // offset after its last record
+	buf    []byte
+	stored int  // how much of buf is settled
+	busy   bool // it is being written
+	shared bool // another chunk uses the same memory
 }
 
 // find returns the chunk that holds offset, or nil.

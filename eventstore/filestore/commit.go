@@ -10,21 +10,23 @@ import (
 	"github.com/gridlinks/iot-gateway/eventstore/internal/disk"
 )
 
-// A job is what one sync makes durable: the rest of one segment.
+// A job is what one commit settles: the rest of one segment.
 type job struct {
-	seg    *segment
-	create bool
-	blocks []block
-	next   uint64
-	size   int64
+	seg      *segment
+	create   bool
+	force    bool // to the medium
+	pos      int64
+	blocks   []block
+	next     uint64
+	reserved int64 // size reserved for the blocks
 }
 
-// commit makes the oldest segment that is not durable durable, and ends the
-// round of those who wait. A segment is written to only when those before it
-// are durable.
+// commit settles the oldest segment that is not settled, and ends the round of
+// those who wait. A segment is written to only when those before it are
+// settled.
 func (s *Store) commit() {
 	s.mu.Unlock()
-	runtime.Gosched() // whoever is about to append shares this sync
+	runtime.Gosched() // whoever is about to append shares this commit
 	s.mu.Lock()
 	j := s.plan()
 	if j.seg == nil {
@@ -34,9 +36,9 @@ func (s *Store) commit() {
 	r := s.round
 	s.round = nil
 	s.mu.Unlock()
-	err := s.medium.write(j.seg, j.create, j.blocks)
+	size, err := s.medium.write(j)
 	s.mu.Lock()
-	r.end(s.settle(j, err))
+	r.end(s.settle(j, size, err))
 }
 
 func (s *Store) plan() job {
@@ -46,11 +48,15 @@ func (s *Store) plan() job {
 	}
 	g := s.segments[i]
 	g.newest = time.Now()
-	j := job{seg: g, create: !g.created, next: g.next, size: g.size, blocks: s.medium.blocks[:0]}
+	j := job{
+		seg: g, create: !g.created, pos: g.written, next: g.next, reserved: g.waiting, blocks: s.medium.blocks[:0],
+		force: s.cfg.Durability == Always || s.failure != nil, // a medium that fails has to prove itself
+	}
 	for _, c := range s.tail {
-		if c.seg == g && c.written < len(c.buf) {
+		if c.seg == g && c.stored < len(c.buf) {
 			c.busy = true
-			j.blocks = append(j.blocks, block{c, c.pos + int64(c.written), c.buf[c.written:]})
+			first := max(c.first, s.durable+1)
+			j.blocks = append(j.blocks, block{c, first, c.next - first, c.buf[c.stored:]})
 		}
 	}
 	s.medium.blocks = j.blocks
@@ -58,29 +64,54 @@ func (s *Store) plan() job {
 }
 
 // settle notes the outcome of j. It returns what to tell those who wait for it.
-func (s *Store) settle(j job, err error) error {
+func (s *Store) settle(j job, size int64, err error) error {
 	g := j.seg
 	for _, b := range j.blocks {
 		b.chunk.busy = false
 		if err == nil {
-			b.chunk.written += len(b.data)
+			b.chunk.stored += len(b.data)
 		}
 	}
 	clear(j.blocks)
 	if err != nil {
 		return s.fail(g, err)
 	}
-	s.syncs++
+	if j.force {
+		s.syncs++
+	} else {
+		s.unsynced = true
+	}
 	s.failure, s.noSpace = nil, false
 	g.created = true
 	if !g.retired {
-		s.dirty -= j.size - g.synced
-		g.synced = j.size
+		s.dirty -= j.reserved
+		s.total += size - j.reserved
+		g.written += size
+		g.waiting -= j.reserved
 		s.durable = max(s.durable, j.next-1)
 	}
 	s.freeRoom()
 	s.trimMemory()
 	return nil
+}
+
+// flush forces what was only written to the medium.
+func (s *Store) flush() {
+	s.unsynced = false
+	s.mu.Unlock()
+	err := s.medium.flush()
+	s.mu.Lock()
+	if err == nil {
+		s.syncs++
+		s.failure, s.noSpace = nil, false
+		return
+	}
+	s.failure, s.unsynced = err, true
+	if !s.active().empty() {
+		s.rotate()
+		s.trim()
+	}
+	s.arm(&s.retry, s.cfg.SyncInterval)
 }
 
 // fail notes that g could not be written.
@@ -90,6 +121,10 @@ func (s *Store) fail(g *segment, err error) error {
 		s.abandon(g)
 	}
 	s.failure, s.noSpace = err, disk.IsFull(err)
+	if s.noSpace && len(s.aside) > 0 && s.untidy == nil {
+		s.shed = true
+		return nil // and go on
+	}
 	if s.noSpace && s.cfg.Overflow == eventstore.DropOldest {
 		if g.retired || s.segments[0] != g && s.dropOldest() {
 			return nil // and go on
@@ -101,26 +136,39 @@ func (s *Store) fail(g *segment, err error) error {
 	return err
 }
 
-// abandon gives up the file of g after what is durable, and moves the records
+// abandon gives up the file of g after what is settled, and moves the records
 // that follow to a new segment.
 func (s *Store) abandon(g *segment) {
 	s.hint = hint{}
-	if g.synced == headerSize {
+	if g.written == g.head {
 		g.created = false // it is written anew from the start
 		for _, c := range s.tail {
 			if c.seg == g {
-				c.written = 0
+				c.stored = 0
 			}
 		}
 		return
 	}
-	n := newSegment(s.durable + 1)
-	n.next, n.newest = g.next, g.newest
-	n.size += g.size - g.synced
-	g.next, g.size = n.first, g.synced
-	s.total += headerSize
+	n := s.format.newSegment(s.durable + 1)
+	n.next, n.newest, n.waiting = g.next, g.newest, g.waiting
+	n.payload = s.waitingPayload(g)
+	g.next, g.waiting = n.first, 0
+	g.payload -= n.payload
+	s.total += n.head
 	s.segments = slices.Insert(s.segments, slices.Index(s.segments, g)+1, n)
 	s.splitTail(g, n)
+}
+
+// waitingPayload returns the size of the data of the records of g that are not
+// settled.
+func (s *Store) waitingPayload(g *segment) (sum int64) {
+	for _, c := range s.tail {
+		if c.seg == g {
+			first := max(c.first, s.durable+1)
+			sum += int64(len(c.buf)-c.stored) - recordHead*int64(c.next-min(c.next, first))
+		}
+	}
+	return sum
 }
 
 // splitTail hands the chunks of g that hold records of n over to n.
@@ -131,22 +179,21 @@ func (s *Store) splitTail(g, n *segment) {
 			continue
 		}
 		if c.first < n.first {
-			k := g.synced - c.pos
+			k := c.stored
 			kept := *c
-			kept.next, kept.buf, kept.written, kept.shared = n.first, c.buf[:k:k], int(k), true
-			c.first, c.pos, c.buf, c.shared = n.first, g.synced, c.buf[k:], true
+			kept.next, kept.buf, kept.shared = n.first, c.buf[:k:k], true
+			c.first, c.buf, c.shared = n.first, c.buf[k:], true
 			s.tail = slices.Insert(s.tail, i, &kept)
 			i++
 		}
-		c.seg, c.written = n, 0
-		c.pos += headerSize - g.synced
+		c.seg, c.stored = n, 0
 	}
 }
 
 // cacheBytes bounds the memory of records that are also in a file.
 const cacheBytes = 1 << 20
 
-// trimMemory gives up chunks that are released, or durable and more than the
+// trimMemory gives up chunks that are released, or settled and more than the
 // cache holds.
 func (s *Store) trimMemory() {
 	n := 0

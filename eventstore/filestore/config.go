@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,13 +33,39 @@ type Config struct {
 	// produces, counts as the time of Open.
 	MaxAge time.Duration
 
+	// DamagedBytes bounds the size of the damaged segment files that are kept
+	// for examination when their readable records have been delivered. The
+	// oldest give way to newer ones, and all to records when the medium is
+	// full. Zero means an eighth of MaxBytes; a negative number means that none
+	// are kept.
+	DamagedBytes int64
+
+	// Durability is what Sync waits for. The zero value is Always.
+	Durability Durability
+
 	// SyncInterval is how long after it was appended a record that nobody
-	// waits for becomes durable, and how often a store whose medium fails tries
-	// again. Zero means one second.
+	// waits for becomes durable, how often the medium is forced at the level
+	// Interval, and how often a store whose medium fails tries again. Zero
+	// means one second.
 	SyncInterval time.Duration
+
+	// CloseTimeout bounds how long Close waits for a medium that does not
+	// answer. Zero means 10 seconds.
+	CloseTimeout time.Duration
 
 	// Overflow is what Append does when there is no room.
 	Overflow eventstore.Overflow
+
+	// Codec compresses what is written. Nil means no compression.
+	Codec Codec
+
+	// Key encrypts what is written. The zero Key means no encryption.
+	Key Key
+
+	// OldCodecs and OldKeys are for reading what was written when Codec and Key
+	// were others.
+	OldCodecs []Codec
+	OldKeys   []Key
 
 	// Logger receives repairs, damage, and failures of the medium. Nil means
 	// slog.Default().
@@ -50,6 +77,7 @@ const (
 	defaultMaxBytes     = 256 << 20
 	minSegmentBytes     = 4 << 10
 	segmentsInStore     = 8 // at least, so that room is freed in small steps
+	defaultCloseTimeout = 10 * time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -60,11 +88,24 @@ func (c Config) withDefaults() Config {
 		c.MaxBytes = defaultMaxBytes
 	}
 	c.SegmentBytes = min(max(c.SegmentBytes, minSegmentBytes), c.MaxBytes/segmentsInStore)
+	if c.DamagedBytes == 0 {
+		c.DamagedBytes = c.MaxBytes / 8
+	}
 	if c.SyncInterval <= 0 {
 		c.SyncInterval = time.Second
+	}
+	if c.CloseTimeout <= 0 {
+		c.CloseTimeout = defaultCloseTimeout
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	return c
+}
+
+func (c Config) validate() error {
+	if c.Durability > None {
+		return fmt.Errorf("durability: there is no level %d", c.Durability)
+	}
+	return nil
 }

@@ -303,7 +303,7 @@ func TestAStoreOfANewerVersionIsLeftAlone(t *testing.T) {
 	all := saved(t, filestore.Config{}, 3, 0)
 	name := all.segments()[0]
 	b := slices.Clone(all[name])
-	b[4] = 2
+	b[4] = 3
 	copy(b[16:], crcOf(b[:16]))
 	dir := all.with(t, name, b)
 	s, err := filestore.Open(filestore.Config{Dir: dir, Logger: quiet()})

@@ -48,10 +48,10 @@ func (s *Store) fits(need int64) bool {
 		return false
 	}
 	g := s.active()
-	full := !g.empty() && g.size+need > s.cfg.SegmentBytes
+	full := !g.empty() && g.size()+need > s.cfg.SegmentBytes
 	added := need
 	if full {
-		added += headerSize
+		added += s.format.headerSize()
 	}
 	if s.total+added <= s.cfg.MaxBytes {
 		if full {
@@ -153,11 +153,11 @@ func (s *Store) trim() {
 }
 
 func (s *Store) retire(g *segment) {
-	s.total -= g.size
-	s.dirty -= g.size - g.synced
+	s.total -= g.size()
+	s.dirty -= g.waiting
 	s.durable = max(s.durable, g.next-1)
 	g.retired = true
-	s.garbage = append(s.garbage, g.name())
+	s.garbage = append(s.garbage, trash{g.name(), g.damaged && s.cfg.DamagedBytes > 0})
 }
 
 // expire drops the segments whose newest record is too old.
@@ -165,12 +165,17 @@ func (s *Store) expire() {
 	if s.cfg.MaxAge <= 0 {
 		return
 	}
-	for s.released+1 < s.next && s.segments[0].tooOld(s.cfg.MaxAge) && s.dropOldest() {
+	for s.released+1 < s.next && s.segments[0].tooOld(s.cfg.MaxAge) {
+		before := s.dropped
+		if !s.dropOldest() {
+			return
+		}
+		s.expired += s.dropped - before
 	}
 }
 
 func (g *segment) tooOld(limit time.Duration) bool {
-	return g.size == g.synced && !g.newest.IsZero() && time.Since(g.newest) >= limit
+	return g.waiting == 0 && !g.newest.IsZero() && time.Since(g.newest) >= limit
 }
 
 // watchAge arranges for expire to be called when the oldest segment is too old.

@@ -2,7 +2,6 @@ package filestore
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -18,25 +17,38 @@ type place struct {
 	pos    int64
 }
 
-// load reads the chunk with the record of an offset into memory, or notes that
-// the record is damaged. It gives up the lock meanwhile.
-func (s *Store) load(offset uint64) error {
+var (
+	errDamaged = errors.New("the file is damaged")
+	errMissing = errors.New("the records are missing")
+)
+
+// segmentOf returns the segment that has or had the record of an offset.
+func (s *Store) segmentOf(offset uint64) *segment {
 	i := slices.IndexFunc(s.segments, func(g *segment) bool { return offset < g.next })
-	g := s.segments[i]
-	start := place{g, g.first, headerSize}
+	return s.segments[i]
+}
+
+// load reads the chunk of g with the record of an offset into memory, or notes
+// that the record is damaged. It gives up the lock meanwhile.
+func (s *Store) load(g *segment, offset uint64) error {
+	start := place{g, g.first, g.head}
 	if s.place.seg == g && s.place.offset <= offset {
 		start = s.place
 	}
-	r := reader{limit: g.synced, end: min(g.next, s.durable+1), chunk: s.memory.get(s.memory.chunkBytes)}
+	r := reader{
+		format: s.format, limit: g.written, end: min(g.next, s.durable+1), packed: g.packed,
+		lenient: s.probe == probePassed, chunk: s.memory.get(s.memory.chunkBytes), raw: s.raw,
+	}
 	s.mu.Unlock()
 	lost, err := r.readAt(s.dir, start, offset)
 	s.mu.Lock()
-	if g.retired {
+	s.raw = r.raw
+	if g.retired || err != nil {
 		s.memory.put(r.chunk)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("filestore: peek: segment %s: %w", g.name(), err)
+		if g.retired {
+			return nil
+		}
+		return err
 	}
 	s.place = r.place
 	if lost.hi == 0 {
@@ -44,13 +56,25 @@ func (s *Store) load(offset uint64) error {
 		return nil
 	}
 	s.memory.put(r.chunk)
-	if s.skip(lost) {
-		s.mu.Unlock()
-		defer s.mu.Lock()
-		s.cfg.Logger.Warn("event store: damaged records skipped", slog.String("dir", s.cfg.Dir),
-			slog.String("segment", g.name()), slog.Uint64("first", lost.lo), slog.Uint64("last", lost.hi))
+	cause := errDamaged
+	if r.missing {
+		cause = errMissing
+	} else {
+		g.damaged = true
 	}
+	s.report(g, lost, cause)
 	return nil
+}
+
+// report counts damaged records of g, and logs them unless they are known.
+func (s *Store) report(g *segment, lost span, cause error) {
+	if !s.skip(lost) {
+		return
+	}
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	s.cfg.Logger.Warn("event store: records that cannot be read are skipped", slog.String("dir", s.cfg.Dir),
+		slog.String("segment", g.name()), slog.Uint64("first", lost.lo), slog.Uint64("last", lost.hi), slog.Any("cause", cause))
 }
 
 // keep adds a chunk that was read, and gives up others if they are too many.
@@ -79,6 +103,7 @@ func (s *Store) skip(lost span) bool {
 		}
 	}
 	s.dropped += lost.hi + 1 - lo
+	s.ruined += lost.hi + 1 - lo
 	s.damage = append(s.damage, span{lo, lost.hi})
 	slices.SortFunc(s.damage, func(a, b span) int {
 		if a.lo < b.lo {
@@ -92,10 +117,15 @@ func (s *Store) skip(lost span) bool {
 
 // A reader reads records of one segment.
 type reader struct {
-	limit int64  // the size of the file that counts
-	end   uint64 // the offset after the last record that counts
-	chunk *chunk // what was read
-	place place  // where it ends
+	format  *format
+	limit   int64  // the size of the file that counts
+	end     uint64 // the offset after the last record that counts
+	packed  bool   // there may be containers
+	lenient bool   // what cannot be read is damaged, rather than an error
+	chunk   *chunk // what was read
+	raw     []byte // memory for containers
+	place   place  // where it ends
+	missing bool   // the file has no more, rather than something else
 }
 
 // readAt reads from the file until r.chunk holds the record of an offset. It
@@ -104,6 +134,10 @@ func (r *reader) readAt(d disk.Dir, start place, offset uint64) (lost span, err 
 	r.place = start
 	f, err := d.Open(start.seg.name())
 	if errors.Is(err, fs.ErrNotExist) {
+		if gone := d.Check(); gone != nil {
+			return span{}, gone
+		}
+		r.missing = true
 		return span{start.offset, r.end - 1}, nil
 	}
 	if err != nil {
@@ -122,35 +156,105 @@ func (r *reader) readAt(d disk.Dir, start place, offset uint64) (lost span, err 
 // leaves the chunk empty, if they come first.
 func (r *reader) next(f disk.File) (lost span, err error) {
 	c := r.chunk
-	size := min(r.limit-r.place.pos, int64(cap(c.buf)))
-	if c.buf, err = readPieces(f, c.buf[:max(0, size)], r.place.pos); err != nil {
+	into := &c.buf
+	if r.packed {
+		into = &r.raw
+	}
+	if err := r.fill(f, into); err != nil && !r.lenient {
+		return span{}, err
+	} else if err != nil {
 		return r.resume(f)
 	}
-	if need := recordSize(c.buf); need > int64(cap(c.buf)) && need <= r.limit-r.place.pos {
-		if c.buf, err = readPieces(f, make([]byte, need), r.place.pos); err != nil {
-			return r.resume(f)
-		}
+	used, next := 0, uint64(0)
+	if r.packed {
+		used, next = r.unpack()
+	} else {
+		used, next = validPrefix(c.buf, r.place.offset, r.end)
+		c.buf = c.buf[:used]
 	}
-	n, next := validPrefix(c.buf, r.place.offset, r.end)
-	if n == 0 {
+	if used == 0 {
 		return r.resume(f)
 	}
-	c.seg, c.pos, c.first, c.next = r.place.seg, r.place.pos, r.place.offset, next
-	c.buf = c.buf[:n]
-	c.written = n
-	r.place.offset, r.place.pos = next, r.place.pos+int64(n)
+	c.seg, c.first, c.next, c.stored = r.place.seg, r.place.offset, next, len(c.buf)
+	r.place.offset, r.place.pos = next, r.place.pos+int64(used)
 	return span{}, nil
+}
+
+// fill reads into b as much as it holds, but at least the first record.
+func (r *reader) fill(f disk.File, b *[]byte) (err error) {
+	if cap(*b) < r.chunkBytes() {
+		*b = make([]byte, 0, r.chunkBytes())
+	}
+	left := max(0, r.limit-r.place.pos)
+	size := min(left, int64(cap(*b)))
+	if *b, err = r.read(f, (*b)[:size]); err != nil {
+		return err
+	}
+	if need := recordSize(*b); need > int64(cap(*b)) && need <= left {
+		*b, err = r.read(f, make([]byte, need))
+	}
+	return err
+}
+
+// read reads from r.place into b and returns b up to the end of the file.
+func (r *reader) read(f disk.File, b []byte) ([]byte, error) {
+	if r.lenient {
+		return readPieces(f, b, r.place.pos)
+	}
+	n, err := f.ReadAt(b, r.place.pos)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b[:n], err
+}
+
+// chunkBytes returns how much is read at once.
+func (r *reader) chunkBytes() int {
+	if r.packed {
+		return maxChunkBytes + sealOverhead
+	}
+	return cap(r.chunk.buf)
+}
+
+// unpack puts the records at the start of r.raw into r.chunk, as many as it
+// holds but at least those of one container. It returns how much of r.raw they
+// are, and the offset after them.
+func (r *reader) unpack() (used int, next uint64) {
+	c := r.chunk
+	c.buf, next = c.buf[:0], r.place.offset
+	for next < r.end && intact(r.raw[used:], next) {
+		b := r.raw[used:]
+		b = b[:recordSize(b)]
+		n, size := uint64(1), int64(len(b))
+		if isContainer(b) {
+			n, size = containerSize(b)
+		}
+		if len(c.buf) > 0 && int64(len(c.buf))+size > int64(cap(c.buf)) || n > r.end-next {
+			break
+		}
+		if !isContainer(b) {
+			c.buf = append(c.buf, b...)
+		} else if out, err := r.format.unpack(c.buf, b, next); err == nil {
+			c.buf = out
+		} else {
+			break
+		}
+		used += len(b)
+		next += n
+	}
+	return used, next
 }
 
 // resume moves r.place from a damaged record to the next intact one, or to the
 // end.
 func (r *reader) resume(f disk.File) (lost span, err error) {
-	rest, err := readPieces(f, make([]byte, max(0, r.limit-r.place.pos)), r.place.pos)
+	rest, err := r.read(f, make([]byte, max(0, r.limit-r.place.pos)))
 	if err != nil {
 		return span{}, err
 	}
+	r.missing = len(rest) == 0
 	lost = span{r.place.offset, r.end - 1}
-	pos, offset, ok := findRecord(rest, r.place.offset, r.end)
+	pos, offset, ok := findRecord(rest, r.place.offset, r.end, r.packed)
 	if !ok {
 		pos, offset = len(rest), r.end
 	}

@@ -12,15 +12,24 @@ import (
 // time.
 type medium struct {
 	dir    disk.Dir
+	format *format
 	file   disk.File // of the segment that was written last, or nil
 	seg    *segment
 	blocks []block // memory for the next job
+	packed []byte  // memory for the next container
+
+	later  bool        // what is not forced is forced by flush
+	unsure bool        // file was written to since it was last forced
+	names  bool        // a file was created since the folder was last forced
+	behind []disk.File // files of older segments that are still to be forced
 }
 
-// A block is a piece of a segment that is to be written.
+// A block is a piece of a segment that is to be written: n records from the
+// offset first on.
 type block struct {
 	chunk *chunk
-	pos   int64
+	first uint64
+	n     uint64
 	data  []byte
 }
 
@@ -29,59 +38,131 @@ type unreliableError struct{ error }
 
 func (e unreliableError) Unwrap() error { return e.error }
 
-// write writes blocks to the file of g and makes them durable.
-func (m *medium) write(g *segment, create bool, blocks []block) error {
-	if err := m.open(g, create); err != nil {
-		return fmt.Errorf("segment %s: %w", g.name(), err)
+// write writes the blocks of j to their file and, if j says so, forces them to
+// the medium. It returns the size of what it wrote.
+func (m *medium) write(j job) (size int64, err error) {
+	err = m.open(j.seg, j.create)
+	if err == nil {
+		size, err = m.append(j.pos, j.blocks)
 	}
-	err := m.force(create, blocks)
+	if err == nil && j.force {
+		err = m.force()
+	}
+	if err == nil {
+		err = m.dir.Check() // else what was written is in a folder that is gone
+	}
 	if err != nil {
-		return fmt.Errorf("segment %s: %w", g.name(), err)
+		return 0, fmt.Errorf("segment %s: %w", j.seg.name(), err)
 	}
-	return nil
+	return size, nil
 }
 
-func (m *medium) force(create bool, blocks []block) error {
+// append writes blocks from the position pos on.
+func (m *medium) append(pos int64, blocks []block) (size int64, err error) {
+	m.unsure = true
 	for _, b := range blocks {
-		if _, err := m.file.WriteAt(b.data, b.pos); disk.IsFull(err) {
-			return err // the same place is written again
-		} else if err != nil {
-			return unreliableError{err}
+		data := b.data
+		if m.format.packs() {
+			if data, err = m.format.pack(m.packed[:0], b.first, b.n, b.data); err != nil {
+				return 0, err
+			}
+			m.packed = data
 		}
+		if _, err := m.file.WriteAt(data, pos+size); disk.IsFull(err) {
+			return 0, err // the same place is written again
+		} else if err != nil {
+			return 0, unreliableError{err}
+		}
+		size += int64(len(data))
 	}
+	if cap(m.packed) > 2*maxChunkBytes {
+		m.packed = nil
+	}
+	return size, nil
+}
+
+// force makes the file that is open, and its name, durable.
+func (m *medium) force() error {
 	if err := m.file.Sync(); err != nil {
 		return unreliableError{err}
 	}
-	if !create {
+	m.unsure = false
+	if !m.names {
 		return nil
 	}
 	if err := m.dir.Sync(); err != nil {
 		return unreliableError{err}
 	}
+	m.names = false
 	return nil
 }
+
+// maxBehind bounds how many files are open because they are still to be forced.
+const maxBehind = 8
 
 // open makes g the segment that is written to.
 func (m *medium) open(g *segment, create bool) error {
 	if m.seg == g && !create {
 		return nil
 	}
-	_ = m.close() // it is durable, or given up
+	if err := m.leave(); err != nil {
+		return err
+	}
 	var f disk.File
 	var err error
 	if create {
 		f, err = m.dir.Create(g.name())
 	} else {
-		f, err = m.dir.Open(g.name())
+		f, err = m.dir.Edit(g.name())
 	}
 	if err != nil {
 		return err
 	}
 	m.file, m.seg = f, g
 	if create {
-		_, err = f.WriteAt(header(segmentMagic, g.first), 0)
+		m.names, m.unsure = true, true
+		_, err = f.WriteAt(m.format.segmentHeader(g.first), 0)
 	}
 	return err
+}
+
+// leave closes the file that is open, or puts it off until it is forced.
+func (m *medium) leave() error {
+	if m.file == nil || !m.unsure || !m.later {
+		_ = m.close() // it is durable, or given up, or nobody asks for more
+		return nil
+	}
+	m.behind = append(m.behind, m.file)
+	m.file, m.seg, m.unsure = nil, nil, false
+	if len(m.behind) <= maxBehind {
+		return nil
+	}
+	f := m.behind[0]
+	m.behind = m.behind[1:]
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// flush forces all that was written to the medium.
+func (m *medium) flush() error {
+	var errs []error
+	for _, f := range m.behind {
+		errs = append(errs, f.Sync(), f.Close())
+	}
+	m.behind = nil
+	if m.file != nil && m.unsure {
+		m.unsure = false // after a failure it is given up
+		errs = append(errs, m.file.Sync())
+	}
+	if m.names {
+		err := m.dir.Sync()
+		m.names = err != nil
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		m.names = true // so that the next flush has something to try
+		return fmt.Errorf("force to the medium: %w", err)
+	}
+	return nil
 }
 
 // close closes the file that is open, if one is.
@@ -90,16 +171,16 @@ func (m *medium) close() error {
 		return nil
 	}
 	f := m.file
-	m.file, m.seg = nil, nil
+	m.file, m.seg, m.unsure = nil, nil, false
 	return f.Close()
 }
 
-// remove removes files, and returns the names of those that are still there.
-func (m *medium) remove(names []string) (left []string, err error) {
-	for _, name := range names {
-		e := m.dir.Remove(name)
+// remove removes files, and returns those that are still there.
+func (m *medium) remove(all []trash) (left []trash, err error) {
+	for _, t := range all {
+		e := m.discard(t)
 		if e != nil && !errors.Is(e, fs.ErrNotExist) {
-			left = append(left, name)
+			left = append(left, t)
 			err = errors.Join(err, e)
 		}
 	}

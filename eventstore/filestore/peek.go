@@ -16,8 +16,10 @@ type hint struct {
 }
 
 // Peek implements eventstore.EventStore. Records may be returned before they
-// are durable. Those that are not in memory are read from the medium, which ctx
-// cannot interrupt; a damaged one is skipped.
+// are durable. Those that are not in memory are read from the medium; a damaged
+// one is skipped. While the medium cannot be read Peek waits, and tries again
+// every SyncInterval. The end of ctx ends the wait at once, also while the medium
+// does not answer.
 func (s *Store) Peek(ctx context.Context, after uint64, dst []eventstore.Record, lim eventstore.Limit) ([]eventstore.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,7 +37,7 @@ func (s *Store) Peek(ctx context.Context, after uint64, dst []eventstore.Record,
 		if c := s.inMemory(from); c != nil {
 			return s.collect(c, from, dst, lim), nil
 		}
-		if err := s.load(from); err != nil {
+		if err := s.fetch(ctx, from); err != nil {
 			return dst, err
 		}
 	}

@@ -42,7 +42,7 @@ func TestFindRecordEndsOnDataThatLooksLikeRecords(t *testing.T) {
 		b[i+4], b[i+5], b[i+6] = byte(size), byte(size>>8), byte(size>>16)
 		b[i+8] = 1
 	}
-	if _, _, ok := findRecord(b, 0, math.MaxUint64); ok {
+	if _, _, ok := findRecord(b, 0, math.MaxUint64, false); ok {
 		t.Error("it has found a record")
 	}
 }
@@ -98,19 +98,19 @@ func FuzzRecords(f *testing.F) {
 		if size < 0 || size > len(b) || next < first || uint64(size) < (next-first)*recordHead {
 			t.Fatalf("%d records in %d of %d bytes", next-first, size, len(b))
 		}
-		pos, offset, ok := findRecord(b, first, math.MaxUint64)
-		if ok && (offset <= first || !validRecord(b[pos:], offset)) {
+		pos, offset, ok := findRecord(b, first, math.MaxUint64, true)
+		if ok && (offset <= first || !intact(b[pos:], offset)) {
 			t.Fatalf("no record of offset %d at %d", offset, pos)
 		}
 	})
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add(header(segmentMagic, 1), segmentMagic)
-	f.Add(header(cursorMagic, math.MaxUint64), segmentMagic)
+	f.Add(header(segmentMagic, plainVersion, 1), segmentMagic)
+	f.Add(header(cursorMagic, plainVersion, math.MaxUint64), segmentMagic)
 	f.Fuzz(func(t *testing.T, b []byte, magic string) {
-		offset, err := parseHeader(b, magic)
-		if err == nil && !bytes.Equal(header(magic, offset), b[:headerSize]) {
+		version, offset, err := parseHeader(b, magic, packedVersion)
+		if err == nil && !bytes.Equal(header(magic, version, offset), b[:headerSize]) {
 			t.Fatalf("%x is not the header of %d", b, offset)
 		}
 	})

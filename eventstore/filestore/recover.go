@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,11 +18,16 @@ func (s *Store) recover() error {
 		return err
 	}
 	s.cursor, err = loadCursor(s.dir)
+	if errors.Is(err, errNewVersion) {
+		return fmt.Errorf("cursor: %w", err)
+	}
 	if err != nil {
 		s.cfg.Logger.Warn("event store: cursor lost, reading starts at the oldest record",
 			slog.String("dir", s.cfg.Dir), slog.Any("error", err))
 	}
-	s.findSegments(entries)
+	if err := s.findSegments(entries); err != nil {
+		return err
+	}
 	s.next = s.cursor + 1
 	var lost []span
 	usable := false
@@ -36,7 +42,8 @@ func (s *Store) recover() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.segments {
-		s.total += g.size
+		g.estimatePayload()
+		s.total += g.size()
 	}
 	if !usable {
 		s.rotate()
@@ -50,10 +57,14 @@ func (s *Store) recover() error {
 	return nil
 }
 
-func (s *Store) findSegments(entries []disk.Entry) {
+// findSegments lists the segments, with what their headers say.
+func (s *Store) findSegments(entries []disk.Entry) error {
 	for _, e := range entries {
 		if e.Name == cursorTemp {
-			s.garbage = append(s.garbage, e.Name)
+			s.garbage = append(s.garbage, trash{name: e.Name})
+		}
+		if isAside(e.Name) {
+			s.aside = append(s.aside, e)
 		}
 		first, ok := parseSegmentName(e.Name)
 		if !ok {
@@ -62,49 +73,74 @@ func (s *Store) findSegments(entries []disk.Entry) {
 		if n := len(s.segments); n > 0 {
 			s.segments[n-1].next = first
 		}
-		g := &segment{first: first, next: first, size: e.Size, synced: e.Size, newest: e.Modified, created: true}
+		g := &segment{first: first, next: first, written: e.Size, newest: e.Modified, created: true}
 		if g.newest.Year() < 2020 {
 			g.newest = time.Now()
 		}
 		s.segments = append(s.segments, g)
+		if _, err := identify(s.dir, s.format, g); err != nil {
+			return fmt.Errorf("segment %s: %w", g.name(), err)
+		}
 	}
+	return nil
+}
+
+// identify sets how the file of g is to be read. It reports whether the header
+// is intact, and returns an error if f lacks what it takes to read the file.
+func identify(d disk.Dir, f *format, g *segment) (sound bool, err error) {
+	g.head, g.packed = headerSize, true
+	file, err := d.Open(g.name())
+	if err != nil {
+		return false, nil //nolint:nilerr // whoever reads the records reports it
+	}
+	b, _ := readPieces(file, make([]byte, sectorBytes), 0)
+	_ = file.Close() // it was only read
+	l, err := readLabel(b, g.first)
+	if errors.Is(err, errNewVersion) {
+		return false, err
+	}
+	if err != nil {
+		if len(b) > packedStart && intact(b[packedStart:], g.first) {
+			g.head = packedStart
+		}
+		return false, nil
+	}
+	if l.version == plainVersion {
+		g.packed = false
+	} else {
+		g.head = packedStart
+	}
+	return true, f.readable(l)
 }
 
 // recoverLast reads the newest segment, removes what a crash has left of an
 // incomplete record, and makes the rest durable. It reports whether g can be
 // appended to, and which of its records are damaged.
 func (s *Store) recoverLast(g *segment) (usable bool, lost []span, err error) {
-	f, err := s.dir.Open(g.name())
+	f, err := s.dir.Edit(g.name())
 	if err != nil {
 		return false, nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	head, err := readPieces(f, make([]byte, headerSize), 0)
+	end, lost, err := scan(f, s.format, g)
 	if err != nil {
-		return false, nil, err
+		s.cfg.Logger.Warn("event store: newest segment cannot be read", slog.String("dir", s.cfg.Dir),
+			slog.String("segment", g.name()), slog.Any("error", err))
+		g.next, g.damaged = g.first+mostRecords(int(g.written), g.packed), true // no offset is used again
+		return false, nil, nil
 	}
-	first, bad := parseHeader(head, segmentMagic)
-	if errors.Is(bad, errNewVersion) {
-		return false, nil, bad
-	}
-	end, lost, err := s.scan(f, g)
-	if err != nil {
-		return false, nil, err
-	}
-	torn := g.size - end.pos
+	torn := g.written - end.pos
 	if torn < 0 { // not even the header is complete
-		torn = g.size
+		torn = g.written
 	}
-	g.next, g.size, g.synced = end.offset, end.pos, end.pos
+	g.next, g.written, g.damaged = end.offset, end.pos, len(lost) > 0
 	if torn > 0 {
 		s.cfg.Logger.Warn("event store: incomplete record removed", slog.String("dir", s.cfg.Dir),
 			slog.String("segment", g.name()), slog.Int64("bytes", torn))
 	}
-	if bad == nil && first != g.first {
-		bad = errBadHeader
-	}
-	if bad != nil && g.empty() {
-		g.created = false // it is written anew
+	same := hasHeader(f, s.format.segmentHeader(g.first))
+	if !same && g.empty() {
+		s.begin(g)
 		return true, nil, nil
 	}
 	if torn > 0 {
@@ -112,13 +148,26 @@ func (s *Store) recoverLast(g *segment) (usable bool, lost []span, err error) {
 			return false, nil, err
 		}
 	}
-	return bad == nil, lost, f.Sync()
+	return same, lost, f.Sync()
+}
+
+// begin makes g a segment whose file is to be written anew.
+func (s *Store) begin(g *segment) {
+	fresh := s.format.newSegment(g.first)
+	g.head, g.written, g.packed, g.created = fresh.head, fresh.written, fresh.packed, false
+}
+
+// hasHeader reports whether f starts with a header.
+func hasHeader(f disk.File, header []byte) bool {
+	b, err := readPieces(f, make([]byte, len(header)), 0)
+	return err == nil && bytes.Equal(b, header)
 }
 
 // scan returns the end of the last intact record of g, and the damaged ones
 // before.
-func (s *Store) scan(f disk.File, g *segment) (end place, lost []span, err error) {
-	r := reader{limit: g.size, end: math.MaxUint64, place: place{g, g.first, headerSize}}
+func scan(f disk.File, form *format, g *segment) (end place, lost []span, err error) {
+	r := reader{format: form, limit: g.written, end: math.MaxUint64, packed: g.packed, lenient: true}
+	r.place = place{g, g.first, g.head}
 	r.chunk = &chunk{buf: make([]byte, 0, maxChunkBytes)}
 	for r.place.pos < r.limit {
 		end = r.place

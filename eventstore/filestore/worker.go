@@ -30,10 +30,13 @@ func (s *Store) work() {
 	for !s.closed {
 		s.expire()
 		switch {
-		case len(s.garbage) > 0 || s.cursorDue && s.cursor != s.released:
+		case s.untidyNow():
 			_ = s.tidy() // it is tried again, and announced
 		case s.target > s.durable:
 			s.commit()
+		case s.flushDue:
+			s.flushDue = false
+			s.flush()
 		default:
 			s.watchAge()
 			s.round.end(nil) // who joined late, and has what it waits for
@@ -46,6 +49,11 @@ func (s *Store) work() {
 	s.working = false
 }
 
+// untidyNow reports whether there is something to tidy that cannot wait.
+func (s *Store) untidyNow() bool {
+	return len(s.garbage) > 0 || s.shed || s.cursorDue && (s.cursor != s.released || s.probe == probeWanted)
+}
+
 // told is what the log has been told.
 type told struct {
 	failing bool
@@ -56,7 +64,7 @@ type told struct {
 // announce logs what has changed: once when the medium begins to fail and when
 // it works again, and once when the store begins to drop records.
 func (s *Store) announce() {
-	failure, was := cmp.Or(s.failure, s.untidy), s.told
+	failure, was := cmp.Or(s.failure, s.untidy, s.unread), s.told
 	losing := s.dropped > was.dropped || was.losing && s.released+1 < s.next
 	s.told = told{failing: failure != nil, dropped: s.dropped, losing: losing}
 	if s.told == was {
@@ -68,7 +76,7 @@ func (s *Store) announce() {
 	log := s.cfg.Logger.With(slog.String("dir", s.cfg.Dir))
 	switch {
 	case failure != nil && !was.failing:
-		log.Warn("event store: the medium fails, records stay in memory", slog.Any("error", failure))
+		log.Warn("event store: the medium fails, records stay in memory or in their files", slog.Any("error", failure))
 	case failure == nil && was.failing:
 		log.Info("event store: the medium works again")
 	}

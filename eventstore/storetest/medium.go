@@ -32,23 +32,11 @@ type Medium struct {
 	power    *power // of the store that has it open, or nil
 	store    *filestore.Store
 	leftover Leftover
-	capacity int64 // 0: no limit
-	failSync error
-	held     chan struct{}
-	waiting  int
 	ops      int
+	reads    int
 	cutAt    int // of ops; 0: never
+	faults
 }
-
-// A Leftover is what a disk happens to have written when the power fails,
-// although nobody has told it to.
-type Leftover struct {
-	Bytes int  // of each file, from the first that is not synced on
-	Names bool // files that are new, renamed or removed
-}
-
-// defaultLeftover is a torn piece of a record, too short to be a whole one.
-const defaultLeftover = 7
 
 // power is the power of one opening of the medium.
 type power struct {
@@ -117,29 +105,6 @@ func (m *Medium) cutPower() {
 	}
 }
 
-// forget makes the medium what it is when the power returns.
-func (m *Medium) forget() {
-	if m.leftover.Names {
-		m.durable = copyNames(m.live)
-	}
-	m.live = copyNames(m.durable)
-	leave := m.leftover.Bytes
-	if m.leftover == (Leftover{}) {
-		leave = defaultLeftover
-	}
-	for _, n := range m.live {
-		n.forget(max(0, leave))
-	}
-}
-
-// Leave sets what a Crash leaves of that which is not synced. Negative Bytes
-// mean none.
-func (m *Medium) Leave(l Leftover) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.leftover = l
-}
-
 // CutAfter cuts the power in the middle of the nth operation from now on that
 // changes or syncs something. Crash, later, shows what is left.
 func (m *Medium) CutAfter(n int) {
@@ -156,45 +121,11 @@ func (m *Medium) Operations() int {
 	return m.ops
 }
 
-// SetCapacity makes the medium full, as an operating system reports it, at so
-// many bytes. Zero means no limit.
-func (m *Medium) SetCapacity(bytes int64) {
+// Reads returns the number of times that files were opened, listed or read.
+func (m *Medium) Reads() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.capacity = bytes
-}
-
-// FailSync makes syncs fail with err, or work again if err is nil.
-func (m *Medium) FailSync(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.failSync = err
-}
-
-// HoldSync makes syncs wait until the returned function is called.
-func (m *Medium) HoldSync() (release func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.held == nil {
-		m.held = make(chan struct{})
-	}
-	held := m.held
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.held == held {
-			close(held)
-			m.held = nil
-		}
-	}
-}
-
-// Waiting returns the number of syncs that HoldSync holds. A store syncs once
-// for all who wait.
-func (m *Medium) Waiting() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.waiting
+	return m.reads
 }
 
 // Files returns the sizes of the files on the medium.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"io"
 	"io/fs"
 	"maps"
@@ -24,7 +25,10 @@ type inode struct {
 	modified time.Time
 }
 
-type extent struct{ from, to int }
+type extent struct {
+	from, to int
+	order    int // of all writes to the medium
+}
 
 // sync copies what is dirty.
 func (n *inode) sync() {
@@ -44,20 +48,6 @@ func (n *inode) flush(from, to int) {
 	}
 }
 
-// forget drops what is dirty, but for the first bytes of it.
-func (n *inode) forget(leave int) {
-	for _, e := range n.dirty {
-		part := min(leave, e.to-e.from)
-		n.flush(e.from, e.from+part)
-		leave -= part
-		if leave == 0 {
-			break
-		}
-	}
-	n.dirty = nil
-	n.data = slices.Clone(n.durable)
-}
-
 func copyNames(names map[string]*inode) map[string]*inode { return maps.Clone(names) }
 
 // begin counts an operation, and returns an error if there is no power for it.
@@ -65,6 +55,9 @@ func copyNames(names map[string]*inode) map[string]*inode { return maps.Clone(na
 func (m *Medium) begin(p *power) (partly bool, err error) {
 	if p.cut {
 		return false, ErrPower
+	}
+	if err := cmp.Or(m.failWrite, m.gone); err != nil {
+		return false, err
 	}
 	m.ops++
 	if m.cutAt > 0 && m.ops >= m.cutAt {
@@ -76,21 +69,36 @@ func (m *Medium) begin(p *power) (partly bool, err error) {
 
 // beginSync is begin for a sync, which may be held and may fail.
 func (m *Medium) beginSync(p *power) error {
-	for m.held != nil && !p.cut {
-		held := m.held
-		m.waiting++
-		m.mu.Unlock()
-		select {
-		case <-held:
-		case <-p.off:
-		}
-		m.mu.Lock()
-		m.waiting--
-	}
+	m.wait(p, &m.heldSync)
 	if _, err := m.begin(p); err != nil {
 		return err
 	}
 	return m.failSync
+}
+
+// beginRead is begin for what changes nothing.
+func (m *Medium) beginRead(p *power) error {
+	m.wait(p, &m.heldRead)
+	if p.cut {
+		return ErrPower
+	}
+	m.reads++
+	return m.gone
+}
+
+// wait waits until h does not hold any more, or the power is cut.
+func (m *Medium) wait(p *power, h *hold) {
+	for h.until != nil && !p.cut {
+		until := h.until
+		h.waiting++
+		m.mu.Unlock()
+		select {
+		case <-until:
+		case <-p.off:
+		}
+		m.mu.Lock()
+		h.waiting--
+	}
 }
 
 func (m *Medium) used() (sum int64) {
@@ -109,6 +117,9 @@ type simDir struct {
 func (d *simDir) List() ([]disk.Entry, error) {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
+	if err := d.m.beginRead(d.p); err != nil {
+		return nil, err
+	}
 	var entries []disk.Entry
 	for _, name := range slices.Sorted(maps.Keys(d.m.live)) {
 		n := d.m.live[name]
@@ -125,20 +136,36 @@ func (d *simDir) Create(name string) (disk.File, error) {
 	}
 	n := &inode{modified: time.Now()}
 	d.m.live[name] = n
-	return &simFile{d, n}, nil
+	return &simFile{d, n, name}, nil
 }
 
 func (d *simDir) Open(name string) (disk.File, error) {
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
+	if err := d.m.beginRead(d.p); err != nil {
+		return nil, err
+	}
 	n := d.m.live[name]
-	switch {
-	case d.p.cut:
-		return nil, ErrPower
-	case n == nil:
+	if n == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return &simFile{d, n}, nil
+	return &simFile{d, n, name}, nil
+}
+
+func (d *simDir) Edit(name string) (disk.File, error) {
+	d.m.mu.Lock()
+	err := d.m.failWrite
+	d.m.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return d.Open(name)
+}
+
+func (d *simDir) Check() error {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	return d.m.gone
 }
 
 func (d *simDir) Rename(from, to string) error {
@@ -190,15 +217,22 @@ func (d *simDir) Close() error {
 
 // A simFile is an open file of a Medium.
 type simFile struct {
-	d *simDir
-	n *inode
+	d    *simDir
+	n    *inode
+	name string // when it was opened
 }
 
 func (f *simFile) ReadAt(b []byte, off int64) (int, error) {
-	f.d.m.mu.Lock()
-	defer f.d.m.mu.Unlock()
-	if f.d.p.cut {
-		return 0, ErrPower
+	m := f.d.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.beginRead(f.d.p); err != nil {
+		return 0, err
+	}
+	if m.failRead != nil {
+		if err := m.failRead(f.name, off, len(b)); err != nil {
+			return 0, err
+		}
 	}
 	if off >= int64(len(f.n.data)) {
 		return 0, io.EOF
@@ -234,7 +268,7 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 		f.n.data = append(f.n.data, make([]byte, grow)...)
 	}
 	copy(f.n.data[off:], b)
-	f.n.dirty = append(f.n.dirty, extent{int(off), end})
+	f.n.dirty = append(f.n.dirty, extent{int(off), end, m.ops})
 	f.n.modified = time.Now()
 	return len(b), err
 }

@@ -25,9 +25,12 @@ type Dir interface {
 	// one of that name.
 	Create(name string) (File, error)
 
-	// Open opens an existing file for reading and writing. The error of a
-	// file that does not exist is an fs.ErrNotExist.
+	// Open opens an existing file for reading. The error of a file that does
+	// not exist is an fs.ErrNotExist.
 	Open(name string) (File, error)
+
+	// Edit opens an existing file for reading and writing.
+	Edit(name string) (File, error)
 
 	// Rename gives a file a new name, and replaces the one that had it.
 	Rename(from, to string) error
@@ -37,6 +40,10 @@ type Dir interface {
 
 	// Sync makes the names of the files durable.
 	Sync() error
+
+	// Check returns an error if the folder is gone, or if there is another one
+	// in its place, as when a medium was unmounted.
+	Check() error
 
 	// Close gives the folder up.
 	Close() error

@@ -6,13 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const lockName = "lock"
 
 type folder struct {
 	path string
-	lock *os.File
+	lock *os.File    // nil if the folder is only read
+	held os.FileInfo // of lock
 }
 
 // OpenFolder opens the folder at path in the operating system's file system.
@@ -25,11 +27,55 @@ func OpenFolder(path string) (Dir, error) {
 	if err := makeFolder(path); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(filepath.Join(path, lockName))
+	lock, err := lockPatiently(filepath.Join(path, lockName))
 	if err != nil {
-		return nil, fmt.Errorf("folder %s is in use: %w", path, err)
+		return nil, fmt.Errorf("folder %s is in use or cannot be locked: %w", path, err)
 	}
-	return &folder{path: path, lock: lock}, nil
+	held, err := lock.Stat()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &folder{path: path, lock: lock, held: held}, nil
+}
+
+// lockPatiently tries more than once, since InUse takes the lock for a moment.
+func lockPatiently(path string) (lock *os.File, err error) {
+	for range 3 {
+		if lock, err = lockFile(path); !errors.Is(err, errLocked) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return lock, err
+}
+
+// ReadFolder opens the folder at path for reading only. It takes no lock, so a
+// store can be at work in the folder at the same time.
+func ReadFolder(path string) (Dir, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder", path)
+	}
+	return &folder{path: path}, nil
+}
+
+// InUse reports whether a store has the folder at path open.
+func InUse(path string) (bool, error) {
+	name := filepath.Join(path, lockName)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	lock, err := lockFile(name)
+	if errors.Is(err, errLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, lock.Close()
 }
 
 func makeFolder(path string) error {
@@ -64,30 +110,56 @@ func (d *folder) List() ([]Entry, error) {
 }
 
 func (d *folder) Create(name string) (File, error) {
-	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+}
+
+func (d *folder) Open(name string) (File, error) { return d.open(name, os.O_RDONLY) }
+
+func (d *folder) Edit(name string) (File, error) { return d.open(name, os.O_RDWR) }
+
+func (d *folder) open(name string, flag int) (File, error) {
+	if flag != os.O_RDONLY && d.lock == nil {
+		return nil, &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: errReadOnly}
+	}
+	f, err := os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	return &file{f}, nil
 }
 
-func (d *folder) Open(name string) (File, error) {
-	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &file{f}, nil
-}
+var errReadOnly = errors.New("the folder was opened for reading only")
 
 func (d *folder) Rename(from, to string) error {
+	if d.lock == nil {
+		return errReadOnly
+	}
 	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
-func (d *folder) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+func (d *folder) Remove(name string) error {
+	if d.lock == nil {
+		return errReadOnly
+	}
+	return os.Remove(filepath.Join(d.path, name))
+}
 
 func (d *folder) Sync() error { return syncFolder(d.path) }
 
-func (d *folder) Close() error { return d.lock.Close() }
+func (d *folder) Check() error {
+	if d.lock == nil {
+		_, err := os.Stat(d.path)
+		return err
+	}
+	return sameFile(filepath.Join(d.path, lockName), d.held)
+}
+
+func (d *folder) Close() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
 
 type file struct{ *os.File }
 
