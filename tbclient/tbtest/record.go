@@ -24,26 +24,35 @@ type Device struct {
 	Online bool // it has a session, on a connection that has not ended
 }
 
+// A Claim is what a claiming message says about a device.
+type Claim struct {
+	SecretKey  string
+	DurationMS int64
+}
+
 // Stats counts what a Server has seen.
 type Stats struct {
-	Connects   uint64 // sessions that were accepted
-	Refused    uint64 // sessions that were refused for their credentials
-	Readings   uint64 // telemetry values accepted
-	Attributes uint64 // client attributes accepted
-	Announced  uint64 // v1/gateway/connect messages
-	Rejected   uint64 // messages that ended their connection
-	TooLarge   uint64 // packets that were larger than MaxPayload
-	Replies    uint64 // replies to calls
-	Unasked    uint64 // replies that no call waits for
-	Pushed     uint64 // messages sent to gateways
-	Confirmed  uint64 // of them, acknowledged by the gateway
-	MaxUnacked int    // most messages at once that waited for their acknowledgement
+	Connects    uint64 // sessions that were accepted
+	Refused     uint64 // sessions that were refused
+	Readings    uint64 // telemetry values accepted
+	Attributes  uint64 // client attributes accepted
+	Announced   uint64 // v1/gateway/connect messages
+	Rejected    uint64 // messages that ended their connection
+	Refusals    uint64 // messages acknowledged with a reason of failure
+	RateLimited uint64 // messages that a rate limit did not allow
+	TooLarge    uint64 // packets that were larger than MaxPayload
+	Replies     uint64 // replies to calls
+	Unasked     uint64 // replies that no call waits for
+	Pushed      uint64 // messages sent to gateways
+	Confirmed   uint64 // of them, acknowledged by the gateway
+	MaxUnacked  int    // most messages at once that waited for their acknowledgement
 }
 
 type known struct {
 	Device
 	session        *session
 	client, shared map[string]any
+	claim          *Claim
 }
 
 // A record is what the server was told. Server.mu guards it.
@@ -63,18 +72,29 @@ func (s *Server) event(change func()) {
 	s.notify()
 }
 
+// notify wakes those that wait for something to happen; s.mu is held.
 func (s *Server) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// change returns a channel that is closed when something happens.
+func (s *Server) change() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
 }
 
 // WaitFor waits until cond holds. It is tried whenever something has happened,
 // and may use the methods of s. The error is that of ctx.
 func (s *Server) WaitFor(ctx context.Context, cond func() bool) error {
 	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
+		changed := s.change()
 		if cond() {
 			return nil
 		}
@@ -139,6 +159,27 @@ func (s *Server) Attributes(device string) map[string]any {
 	return nil
 }
 
+// SharedAttributes returns the shared attributes of a device.
+func (s *Server) SharedAttributes(device string) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.record.devices[device]; d != nil {
+		return maps.Clone(d.shared)
+	}
+	return nil
+}
+
+// Claim returns what the last claiming message for a device said; that of the
+// gateway itself is under Gateway.
+func (s *Server) Claim(device string) (Claim, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.record.devices[device]; d != nil && d.claim != nil {
+		return *d.claim, true
+	}
+	return Claim{}, false
+}
+
 // device returns the device, and creates it if needed. s.mu is held.
 func (s *Server) device(name, kind string) *known {
 	d := s.record.devices[name]
@@ -149,26 +190,48 @@ func (s *Server) device(name, kind string) *known {
 	return d
 }
 
-// open opens the device's session on se, as any message that names it does.
-func (s *Server) open(se *session, name, kind string) *known {
-	d := s.device(name, kind)
-	if se != nil {
-		d.session, d.Online = se, true
+// open opens a device's session on se, as any message that names it does. A
+// device that is unknown is created. It returns why it cannot be, or 0.
+func (s *Server) open(se *session, name, kind string) (reason byte) {
+	s.mu.Lock()
+	_, exists := s.record.devices[name]
+	s.mu.Unlock()
+	refuse := s.cfg.RefuseDevice
+	if !exists && refuse != nil {
+		if reason := refuse(name, kind); reason != 0 {
+			return reason
+		}
 	}
-	return d
-}
-
-func (s *Server) connectDevice(se *session, name, kind string) {
 	s.event(func() {
-		s.stats.Announced++
-		s.open(se, name, kind)
+		if reason = s.creatable(name); reason == 0 {
+			d := s.device(name, kind)
+			d.session, d.Online = se, true
+		}
 	})
+	return reason
 }
 
-func (s *Server) disconnectDevice(n node) {
-	name, _ := n.member("device")
+// creatable returns why a device cannot be created, or 0; s.mu is held.
+func (s *Server) creatable(name string) (reason byte) {
+	if _, exists := s.record.devices[name]; exists {
+		return 0
+	}
+	if len(name) > s.cfg.MaxDeviceName {
+		return reasonUnspecified
+	}
+	others := len(s.record.devices)
+	if _, own := s.record.devices[Gateway]; own {
+		others--
+	}
+	if s.cfg.MaxDevices > 0 && others >= s.cfg.MaxDevices {
+		return reasonQuota
+	}
+	return 0
+}
+
+func (s *Server) disconnectDevice(name string) {
 	s.event(func() {
-		if d := s.record.devices[name.text]; d != nil {
+		if d := s.record.devices[name]; d != nil {
 			d.session, d.Online = nil, false
 		}
 	})
@@ -184,37 +247,20 @@ func (s *Server) offline(se *session) {
 	s.notify()
 }
 
-func (s *Server) storeTelemetry(se *session, device string, n node) error {
-	elements, err := parseGatewayTelemetry(n)
-	if err != nil {
-		return err
-	}
-	s.store(se, device, elements)
-	return nil
-}
-
-func (s *Server) storeOwnTelemetry(n node) error {
-	elements, err := parseDeviceTelemetry(n)
-	if err != nil {
-		return err
-	}
-	s.store(nil, Gateway, elements)
-	return nil
-}
-
-func (s *Server) store(se *session, device string, elements []element) {
+// storeTelemetry records telemetry of a device.
+func (s *Server) storeTelemetry(data deviceData) {
 	now := time.Now().UnixMilli()
-	var added []Reading
+	added := make([]Reading, 0, data.points())
 	s.event(func() {
-		s.open(se, device, "default")
+		s.device(data.device, "default")
 		r := &s.record
-		for _, e := range elements {
+		for _, e := range data.elements {
 			if !e.hasTS {
 				e.ts = now
 			}
 			for _, kv := range e.values {
 				r.seq++
-				added = append(added, Reading{device, kv.key, e.ts, kv.value, r.seq})
+				added = append(added, Reading{data.device, kv.key, e.ts, kv.value, r.seq})
 			}
 		}
 		s.stats.Readings += uint64(len(added))
@@ -230,26 +276,26 @@ func (s *Server) store(se *session, device string, elements []element) {
 	}
 }
 
-func (s *Server) storeAttributes(se *session, device string, n node) error {
-	values, err := parseAttributes(n)
-	if err != nil {
-		return err
-	}
+// storeAttributes records client attributes of a device.
+func (s *Server) storeAttributes(data deviceData) {
 	s.event(func() {
-		d := s.open(se, device, "default")
-		for _, kv := range values {
+		d := s.device(data.device, "default")
+		for _, kv := range data.values {
 			d.client[kv.key] = kv.value
 		}
-		s.stats.Attributes += uint64(len(values))
+		s.stats.Attributes += uint64(len(data.values))
 	})
-	return nil
+}
+
+func (s *Server) claimed(device string, c Claim) {
+	s.event(func() { s.device(device, "default").claim = &c })
 }
 
 // lookUp returns the attributes of a device that exist; without keys, all.
-func (s *Server) lookUp(se *session, device string, client bool, keys []string) map[string]any {
+func (s *Server) lookUp(device string, client bool, keys []string) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.open(se, device, "default")
+	d := s.device(device, "default")
 	from := d.shared
 	if client {
 		from = d.client

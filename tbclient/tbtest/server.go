@@ -11,49 +11,6 @@ import (
 	"time"
 )
 
-// Config configures a Server. The zero Config takes any credentials on a free
-// port of the loopback interface.
-type Config struct {
-	Addr string      // zero: 127.0.0.1:0
-	TLS  *tls.Config // nil: no encryption
-
-	// Token is the access token of the gateway, and Username and Password its
-	// basic credentials. If any of them is given, a client needs them, or a
-	// client certificate that TLS verifies.
-	Token    string
-	Username string
-	Password string
-
-	// NotGateway makes the credentials those of a plain device. The platform
-	// then answers nothing at all on the gateway's topics.
-	NotGateway bool
-
-	MaxPayload  int  // of an MQTT packet, in bytes; zero: 65536
-	MaxInflight int  // told to clients; zero: 100
-	NoLimits    bool // do not answer getSessionLimits, like a plain broker
-
-	// Keep bounds the readings that are kept; the oldest are forgotten first.
-	// Zero: 1,000,000.
-	Keep int
-
-	// OnTelemetry is called for each accepted reading, and OnPublish for each
-	// message from a client before it is acted on. They are called in the order
-	// of arrival, one at a time per connection, and delay it.
-	OnTelemetry func(Reading)
-	OnPublish   func(Message)
-
-	Logger *slog.Logger // nil: nothing is logged
-}
-
-// A Message is a message that a client published.
-type Message struct {
-	Session uint64 // number of the connection, from 1
-	Topic   string
-	Payload []byte // not to be changed
-	QoS     byte
-	Dup     bool
-}
-
 // A Server is a ThingsBoard in the process. Its methods may be called
 // concurrently.
 type Server struct {
@@ -71,26 +28,20 @@ type Server struct {
 	record   record
 	calls    map[callKey]chan []byte
 	lastCall int64
-	changed  chan struct{} // closed, and replaced, when the record changes
+	changed  chan struct{} // closed when something happens; nil: nobody waits
 	stats    Stats
+
+	limits      limiters
+	credentials []credential // that were provisioned
+	packages    map[string]*otaPackage
 }
 
 // NewServer starts a server. Close ends it.
 func NewServer(cfg Config) (*Server, error) {
-	if cfg.Addr == "" {
-		cfg.Addr = "127.0.0.1:0"
-	}
-	if cfg.MaxPayload <= 0 {
-		cfg.MaxPayload = 65536
-	}
-	if cfg.MaxInflight <= 0 {
-		cfg.MaxInflight = 100
-	}
-	if cfg.Keep <= 0 {
-		cfg.Keep = 1_000_000
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg = cfg.withDefaults()
+	limits, err := newLimiters(cfg.RateLimits, time.Now())
+	if err != nil {
+		return nil, err
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", cfg.Addr)
@@ -104,7 +55,8 @@ func NewServer(cfg Config) (*Server, error) {
 		sessions: make(map[*session]struct{}),
 		record:   newRecord(),
 		calls:    make(map[callKey]chan []byte),
-		changed:  make(chan struct{}),
+		limits:   limits,
+		packages: make(map[string]*otaPackage),
 	}
 	s.wg.Go(s.accept)
 	return s, nil
@@ -171,23 +123,4 @@ func (s *Server) start(conn net.Conn) {
 		s.offline(se)
 		s.mu.Unlock()
 	})
-}
-
-// authorised returns the CONNACK code for credentials: 0, or why they are
-// refused.
-func (s *Server) authorised(user, password, clientID string, certificate bool) byte {
-	const badIdentifier, notAuthorised = 2, 5
-	cfg := &s.cfg
-	switch {
-	case certificate, cfg.Token == "" && cfg.Username == "" && cfg.Password == "":
-		return 0
-	case cfg.Token != "" && user == cfg.Token:
-		return 0
-	case (cfg.Username != "" || cfg.Password != "") && user == cfg.Username && password == cfg.Password:
-		return 0
-	case user == "" && clientID != "":
-		return badIdentifier
-	default:
-		return notAuthorised
-	}
 }
