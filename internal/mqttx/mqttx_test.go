@@ -1,7 +1,6 @@
 package mqttx_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -348,37 +347,12 @@ func testPeerMosquittoManyPublishers(t *testing.T, version byte) {
 	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 400 }, patience, 5*time.Millisecond)
 }
 
-// FuzzBroker lets a connection read whatever a broker may send after CONNACK.
-func FuzzBroker(f *testing.F) {
-	f.Add([]byte{0x30, 4, 0, 1, 'a', 'x'})
-	f.Add([]byte{0x32, 6, 0, 1, 'a', 0, 1, 'x', 0x40, 2, 0, 9, 0x90, 3, 0, 1, 0x80})
-	f.Add([]byte{0x30, 0xff, 0xff, 0x01})
-	f.Add(bytes.Repeat([]byte{0xd0, 0}, 20))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ln := listen(t)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1000))
-			_, _ = conn.Write(append([]byte{0x20, 2, 0, 0}, data...))
-			_ = conn.Close()
-		}()
-		c, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: ln.Addr().String(), Receive: func(m mqttx.Message) { m.Ack() }})
-		<-done
-		if err != nil {
-			return
-		}
-		select {
-		case <-c.Done():
-		case <-time.After(patience):
-			t.Fatal("the end of the connection was not noticed")
-		}
-		c.Close()
-	})
+func TestSubscribeOptionsNeedVersion5(t *testing.T) {
+	stay := func(c *net.TCPConn) { t.Cleanup(func() { _ = c.Close() }) }
+	c := connect(t, mqttx.Options{Broker: answer(t, accepted(4), stay)})
+	err := c.SubscribeWith(within(t, patience), mqttx.SubscribeOptions{NoLocal: true}, mqttx.Subscription{Filter: "a"})
+	require.ErrorContains(t, err, "3.1.1")
+	require.Equal(t, mqttx.ServerLimits{MaximumQoS: 2}, c.Server())
 }
 
 func listen(t *testing.T) net.Listener {

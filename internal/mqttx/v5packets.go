@@ -68,7 +68,7 @@ func expirySeconds(d time.Duration) uint32 {
 	if d <= 0 {
 		return neverExpires
 	}
-	return uint32(min((d+time.Second-1)/time.Second, neverExpires-1))
+	return uint32(min((d-1)/time.Second+1, neverExpires-1))
 }
 
 // publishSize returns the size of a PUBLISH packet behind its length.
