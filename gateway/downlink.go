@@ -51,6 +51,27 @@ func (d downlink) UpdateAttributes(ctx context.Context, u connector.AttributeUpd
 	})
 }
 
+// SharedAttributes implements Downlink.
+func (d downlink) SharedAttributes(device string) (keys []string) {
+	r := d.g.devices.owner(device)
+	if r == nil {
+		return nil
+	}
+	s, ok := connector.As[connector.AttributeSyncer](r.conn)
+	if !ok {
+		return nil
+	}
+	err := guard("SharedAttributes", func() error {
+		keys = s.SharedAttributes(device)
+		return nil
+	})
+	if err != nil {
+		d.g.log.Error("connector failed", "connector", r.name, "error", err)
+		return nil
+	}
+	return keys
+}
+
 // do runs f on the device's lane and waits for it, or for the end of ctx; f may
 // then still run, and what it sets must not be read.
 func (d downlink) do(ctx context.Context, name string, f func(connector.Connector) error) error {

@@ -75,9 +75,18 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 	return connector.NewReceipt(h, offset), nil
 }
 
+// encode writes the record of h.out to h.buf.
+func (h *host) encode(now time.Time) {
+	if h.r.g.cfg.origin {
+		h.buf = record.AppendOrigin(h.buf[:0], h.r.name, now.UnixMilli(), h.out.Groups())
+		return
+	}
+	h.buf = record.Append(h.buf[:0], h.out.Groups())
+}
+
 // append stores h.out and commits the decisions of the filter that led to it.
 func (h *host) append(ctx context.Context, now time.Time) (uint64, error) {
-	h.buf = record.Append(h.buf[:0], h.out.Groups())
+	h.encode(now)
 	offset, err := h.r.g.store.Append(ctx, h.buf)
 	if err != nil {
 		h.filter.rollback()

@@ -45,4 +45,9 @@ type Delivery interface {
 type Downlink interface {
 	connector.RPCHandler
 	connector.AttributeUpdater
+
+	// SharedAttributes returns the shared attributes that the device's
+	// connector wants to be told whenever the device has been announced; see
+	// connector.AttributeSyncer. It does not block.
+	SharedAttributes(device string) []string
 }

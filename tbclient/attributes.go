@@ -24,9 +24,12 @@ func (c *Client) Attributes(ctx context.Context, q connector.AttributeQuery) ([]
 	if q.Device == "" || len(q.Keys) == 0 {
 		return nil, connector.Invalid(errors.New("tbclient: attribute query without a device or without keys"))
 	}
+	device := q.Device
+	q.Device = c.names.platform(device)
+	c.rates.messages.charge(1)
 	points, err := c.attributes(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("tbclient: attributes of %q: %w", q.Device, err)
+		return nil, fmt.Errorf("tbclient: attributes of %q: %w", device, err)
 	}
 	return points, nil
 }
@@ -39,7 +42,7 @@ func (c *Client) attributes(ctx context.Context, q connector.AttributeQuery) ([]
 	switch {
 	case a.values != nil:
 		return parsePoints(a.values)
-	case a.value == nil:
+	case a.value == nil, q.Keys[0] == connector.AllAttributes:
 		return nil, nil
 	case len(q.Keys) == 1:
 		v := parseValue(a.value)
@@ -98,12 +101,15 @@ func appendQuery(b []byte, id int64, q connector.AttributeQuery) []byte {
 	b = telemetry.AppendString(append(b, `,"device":`...), q.Device)
 	b = append(b, `,"client":`...)
 	b = strconv.AppendBool(b, !q.Shared)
-	if len(q.Keys) == 1 {
+	if len(q.Keys) == 1 && q.Keys[0] != connector.AllAttributes {
 		b = telemetry.AppendString(append(b, `,"key":`...), q.Keys[0])
 		return append(b, '}')
 	}
 	b = append(b, `,"keys":[`...)
 	for i, key := range q.Keys {
+		if key == connector.AllAttributes {
+			continue // an empty list means all
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -141,24 +147,19 @@ func (c *Client) nextID() int64 {
 	return c.lastID
 }
 
-// setOwnRequest has done called, once, with the answer to a request of the
-// gateway's own device.
-func (c *Client) setOwnRequest(id int64, done func(payload []byte)) {
+// setOwnRequest has done called, once, with the answer that comes on topic to a
+// request of the gateway's own device.
+func (c *Client) setOwnRequest(topic string, done func(payload []byte)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests[id] = done
+	c.requests[topic] = done
 }
 
 // ownAnswered takes the answer to a request of the gateway's own device.
-func (c *Client) ownAnswered(number string, payload []byte) {
-	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		c.malformed(TopicOwnRPCResponse, err)
-		return
-	}
+func (c *Client) ownAnswered(topic string, payload []byte) {
 	c.mu.Lock()
-	done := c.requests[id]
-	delete(c.requests, id)
+	done := c.requests[topic]
+	delete(c.requests, topic)
 	c.mu.Unlock()
 	if done != nil {
 		done(payload)

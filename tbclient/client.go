@@ -24,6 +24,10 @@ type Config struct {
 	// "tls://demo.thingsboard.io:8883".
 	Broker string
 
+	// Version is the version of MQTT: 4 for 3.1.1, or 5, with which the platform
+	// gives reasons. Zero: 4.
+	Version int
+
 	AccessToken string // sent as the user name, in place of Username and Password
 	Username    string
 	Password    string
@@ -33,6 +37,15 @@ type Config struct {
 	// that is encrypted, nil means the system's roots. The platform's
 	// certificate is verified unless TLS says otherwise.
 	TLS *tls.Config
+
+	// TLSSource, if not nil, is used in place of TLS: it returns the
+	// configuration of the next connection, so that certificates can change
+	// while the client runs.
+	TLSSource func() (*tls.Config, error)
+
+	// Proxy is the address of a proxy to connect through, such as
+	// "http://user:password@host:3128" or "socks5://host:1080".
+	Proxy string
 
 	// Timeout is how long the platform may take to acknowledge a packet or to
 	// answer a request. Zero: 30 seconds.
@@ -52,6 +65,40 @@ type Config struct {
 	// publications and 1 MiB.
 	Window      int
 	WindowBytes int
+
+	// Rates limit what is sent for the devices behind the gateway, and OwnRates
+	// what is sent for the gateway's own device, in addition to what the
+	// platform tells. The client waits rather than exceed them, and drops
+	// nothing for it.
+	Rates    Rates
+	OwnRates Rates
+
+	// Confirm is how long a connection must outlive an acknowledgement before
+	// the data counts as delivered. Over MQTT 3.1.1 the platform acknowledges
+	// also what it drops because a rate limit is exceeded, and then closes the
+	// connection; with a second here such data is published again. Zero: an
+	// acknowledgement is enough.
+	Confirm time.Duration
+
+	// Suspect is how many connections in a row the platform may close, while
+	// data is under way and before it has acknowledged any, until the client
+	// looks for the part of the data that the platform does not take. That part
+	// is written to the file Quarantine, one JSON object a line, and passed
+	// over. The file is limited to 10 MiB, and one older file is kept as well.
+	// Zero: 3 connections. Without a file the data is in the log only.
+	Suspect    int
+	Quarantine string
+
+	// Names is the file that keeps which devices were renamed on the platform;
+	// the gateway goes on to use the old name. Without a file that is forgotten
+	// when the client ends. IgnoreRenames makes the client not follow.
+	Names         string
+	IgnoreRenames bool
+
+	// IdleTimeout is how long a device may be without data until the platform
+	// is told that it is disconnected. Its next data connects it again. Zero:
+	// devices stay connected.
+	IdleTimeout time.Duration
 
 	// MaxPayload is the largest payload that the platform takes, in bytes; four
 	// fifths of it are used. A platform that allows less is respected. Zero:
@@ -90,6 +137,7 @@ func (cfg *Config) setDefaults() {
 	setDefault(&cfg.Window, 100)
 	setDefault(&cfg.WindowBytes, 1<<20)
 	setDefault(&cfg.MaxPayload, 65536)
+	setDefault(&cfg.Suspect, 3)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -110,7 +158,10 @@ type Client struct {
 
 	running atomic.Bool
 	count   counters
-	warned  struct{ skipped, oversize, malformed, busy quiet }
+	warned  struct{ skipped, oversize, malformed, busy, refused, quarantined quiet }
+	names   names
+	rates   limiters // of the devices behind the gateway
+	own     limiters // of the gateway's own device
 
 	turn chan struct{} // holds one token: whoever takes it may send data
 	enc  encoder       // of whoever has the turn
@@ -119,16 +170,20 @@ type Client struct {
 	link     *link         // nil while there is no connection
 	changed  chan struct{} // closed, and replaced, when link changes
 	lastID   int64
-	requests map[int64]func(payload []byte) // on the gateway's own device
-	queries  map[int64]chan answer          // of attributes
+	requests map[string]func(payload []byte) // by the topic of the answer
+	queries  map[int64]chan answer           // of attributes
+	watchers map[*watcher]struct{}           // of the own device's attributes
 	devices  map[string]*device
 	dirty    []string // devices whose state on the platform is out of date
+	unsynced []string // devices whose shared attributes are to be asked for
 	limits   limits
-	links    uint64 // connections so far; each has a number
-	lost     uint64 // the last connection that ended with data unacknowledged
-	noticed  uint64 // the last connection whose end a caller of Publish saw
+	suspicion
+	links   uint64 // connections so far; each has a number
+	lost    uint64 // the last connection that ended with data unacknowledged
+	noticed uint64 // the last connection whose end a caller of Publish saw
 
 	stir chan struct{} // holds a token while dirty is not empty
+	sync chan struct{} // and while unsynced is not
 }
 
 var _ gateway.Platform = (*Client)(nil)
@@ -144,7 +199,10 @@ func Dial(cfg Config) *Client {
 		KeepAlive:      cfg.KeepAlive,
 		ConnectTimeout: cfg.ConnectTimeout,
 		WriteTimeout:   cfg.WriteTimeout,
+		Version:        byte(cfg.Version),
 		TLS:            cfg.TLS,
+		TLSSource:      cfg.TLSSource,
+		Proxy:          cfg.Proxy,
 	}
 	if cfg.AccessToken != "" {
 		o.Username, o.Password = cfg.AccessToken, ""
@@ -162,13 +220,21 @@ func New(cfg Config, tr Transport) *Client {
 		log:      cfg.Logger,
 		turn:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
-		requests: make(map[int64]func([]byte)),
+		requests: make(map[string]func([]byte)),
 		queries:  make(map[int64]chan answer),
+		watchers: make(map[*watcher]struct{}),
 		devices:  make(map[string]*device),
 		stir:     make(chan struct{}, 1),
+		sync:     make(chan struct{}, 1),
 	}
 	c.enc.skip = c.skipped
 	c.enc.tooLarge = c.tooLarge
+	c.enc.rename = c.names.platform
+	c.names.path = cfg.Names
+	if err := c.names.load(); err != nil {
+		c.log.Error("renamed devices are not known, they are announced under their old names", "error", err)
+	}
+	c.setRates(limits{})
 	return c
 }
 
@@ -194,7 +260,7 @@ func (c *Client) Run(ctx context.Context, d gateway.Downlink) error {
 			break
 		}
 		state.down(c.log, err)
-		if lived >= steady {
+		if lived >= steady || lived > 0 && c.isCareful() {
 			delay.Reset()
 		}
 		if delay.Wait(ctx) != nil {

@@ -1,8 +1,11 @@
 package tbclient
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
@@ -11,7 +14,21 @@ import (
 type device struct {
 	profile string
 	online  bool // wanted; the platform is told when there is a connection
+	idle    bool // online, but without data for so long that the platform was told otherwise
 	queued  bool // in Client.dirty
+	deleted atomic.Bool
+}
+
+// A presence is a device that was announced on a connection.
+type presence struct {
+	as     string // its name on the platform
+	dev    *device
+	active time.Time // when it last had data; kept only if idle devices matter
+}
+
+// is reports whether the device is announced, under that name.
+func (p *presence) is(name string) bool {
+	return p != nil && p.as == name && !p.dev.deleted.Load()
 }
 
 // DeviceOnline implements gateway.Platform. It does not wait for the platform:
@@ -28,7 +45,7 @@ func (c *Client) DeviceOnline(_ context.Context, d telemetry.Device) error {
 		dev = &device{}
 		c.devices[d.Name] = dev
 	}
-	dev.online = true
+	dev.online, dev.idle = true, false
 	if d.Profile != "" {
 		dev.profile = d.Profile
 	}
@@ -71,14 +88,46 @@ func (c *Client) enqueue(name string, dev *device) {
 // announce tells the platform on ln of the devices that come and go, until ctx
 // is done or the session ends.
 func (c *Client) announce(ctx context.Context, ln *link) {
+	var tick <-chan time.Time
+	if d := c.cfg.IdleTimeout; d > 0 {
+		ticker := time.NewTicker(max(d/4, time.Millisecond))
+		defer ticker.Stop()
+		tick = ticker.C
+	}
 	for {
 		for c.announceOne(ctx, ln) {
 		}
 		select {
 		case <-c.stir:
+		case <-tick:
+			c.disconnectIdle(ctx, ln)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// disconnectIdle takes the devices on ln offline that have had no data for the
+// idle time.
+func (c *Client) disconnectIdle(ctx context.Context, ln *link) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-c.turn }()
+	before := time.Now().Add(-c.cfg.IdleTimeout)
+	for name, pr := range ln.announced {
+		if pr.active.After(before) {
+			continue
+		}
+		c.mu.Lock()
+		pr.dev.idle = true
+		c.mu.Unlock()
+		if c.disconnect(ctx, ln, name) != nil {
+			return
+		}
+		c.log.Info("device without data is disconnected", "device", name, "idle", c.cfg.IdleTimeout)
 	}
 }
 
@@ -99,14 +148,18 @@ func (c *Client) announceOne(ctx context.Context, ln *link) bool {
 	name := c.dirty[0]
 	c.dirty = slices.Delete(c.dirty, 0, 1)
 	dev := c.devices[name]
+	if dev == nil { // deleted on the platform
+		c.mu.Unlock()
+		return true
+	}
 	dev.queued = false
 	d, online := telemetry.Device{Name: name, Profile: dev.profile}, dev.online
 	c.mu.Unlock()
 
 	var err error
-	switch announced := ln.announced[name]; {
+	switch announced := ln.announced[name].is(c.names.platform(name)); {
 	case online && !announced:
-		err = c.connect(ctx, ln, d)
+		_, err = c.connect(ctx, ln, d)
 	case !online && announced:
 		err = c.disconnect(ctx, ln, name)
 	}
@@ -119,7 +172,7 @@ func (c *Client) reannounce(ctx context.Context, ln *link) error {
 	c.mu.Lock()
 	names := make([]string, 0, len(c.devices))
 	for name, dev := range c.devices {
-		if dev.online {
+		if dev.online && !dev.idle {
 			names = append(names, name)
 		}
 	}
@@ -137,7 +190,7 @@ func (c *Client) reannounce(ctx context.Context, ln *link) error {
 		if !online {
 			continue
 		}
-		if err := c.connect(ctx, ln, d); err != nil {
+		if _, err := c.connect(ctx, ln, d); err != nil {
 			return err
 		}
 	}
@@ -146,14 +199,15 @@ func (c *Client) reannounce(ctx context.Context, ln *link) error {
 
 // connect announces d on ln, and remembers it. A device that nothing else is
 // known of counts as online from now on; one that was taken offline is taken
-// offline again later.
-func (c *Client) connect(ctx context.Context, ln *link, d telemetry.Device) error {
+// offline again later. The publication is nil if no payload can hold the name.
+func (c *Client) connect(ctx context.Context, ln *link, d telemetry.Device) (Publication, error) {
 	c.mu.Lock()
 	dev := c.devices[d.Name]
 	if dev == nil {
 		dev = &device{profile: d.Profile, online: true}
 		c.devices[d.Name] = dev
 	}
+	dev.idle = false
 	if d.Profile == "" {
 		d.Profile = dev.profile
 	}
@@ -161,34 +215,46 @@ func (c *Client) connect(ctx context.Context, ln *link, d telemetry.Device) erro
 		c.enqueue(d.Name, dev)
 	}
 	c.mu.Unlock()
-	if d.Profile == "" {
-		d.Profile = "default"
+	as := c.names.platform(d.Name)
+	payload := appendConnect(nil, as, cmp.Or(d.Profile, "default"))
+	var p Publication
+	if limit := int(ln.maxPayload.Load()); len(payload) > limit {
+		c.tooLarge(d.Name[:min(len(d.Name), 64)], "", len(payload), limit) // and so is all its data
+	} else {
+		var err error
+		if p, err = c.sendPaced(ctx, ln, TopicConnect, payload); err != nil {
+			return nil, err
+		}
+		c.wantSync(d.Name)
 	}
-	p := telemetry.AppendString([]byte(`{"device":`), d.Name)
-	p = telemetry.AppendString(append(p, `,"type":`...), d.Profile)
-	if limit := int(ln.maxPayload.Load()); len(p) >= limit {
-		c.tooLarge(d.Name[:min(len(d.Name), 64)], "", len(p), limit) // and so is all its data
-	} else if err := c.sendPaced(ctx, ln, TopicConnect, append(p, '}')); err != nil {
-		return err
-	}
-	ln.announced[d.Name] = true
-	return nil
+	ln.announced[d.Name] = &presence{as: as, dev: dev, active: time.Now()}
+	return p, nil
+}
+
+func appendConnect(b []byte, name, profile string) []byte {
+	b = telemetry.AppendString(append(b, `{"device":`...), name)
+	b = telemetry.AppendString(append(b, `,"type":`...), profile)
+	return append(b, '}')
 }
 
 func (c *Client) disconnect(ctx context.Context, ln *link, name string) error {
-	p := telemetry.AppendString([]byte(`{"device":`), name)
-	if err := c.sendPaced(ctx, ln, TopicDisconnect, append(p, '}')); err != nil {
+	p := telemetry.AppendString([]byte(`{"device":`), ln.announced[name].as)
+	if _, err := c.sendPaced(ctx, ln, TopicDisconnect, append(p, '}')); err != nil {
 		return err
 	}
 	delete(ln.announced, name)
 	return nil
 }
 
-// sendPaced publishes an announcement within the window of data.
-func (c *Client) sendPaced(ctx context.Context, ln *link, topic string, payload []byte) error {
-	if err := ln.data.acquire(ctx, ln.sess, len(payload)); err != nil {
-		return err
+// sendPaced publishes an announcement within the rates and the window of data.
+func (c *Client) sendPaced(ctx context.Context, ln *link, topic string, payload []byte) (Publication, error) {
+	if err := c.rates.messages.acquire(ctx, ln.sess, 1); err != nil {
+		return nil, err
 	}
-	ln.track(pending{Publication: ln.sess.Publish(topic, payload), window: ln.data, size: len(payload)})
-	return nil
+	if err := ln.data.acquire(ctx, ln.sess, len(payload)); err != nil {
+		return nil, err
+	}
+	p := ln.sess.Publish(topic, payload)
+	ln.track(pending{Publication: p, window: ln.data, size: len(payload), alone: true})
+	return p, nil
 }

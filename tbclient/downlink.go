@@ -73,8 +73,12 @@ func (dl *downlink) receive(topic string, payload []byte) {
 		c.answered(payload)
 	case strings.HasPrefix(topic, TopicOwnRPCRequest):
 		dl.ownCall(strings.TrimPrefix(topic, TopicOwnRPCRequest), payload)
-	case strings.HasPrefix(topic, TopicOwnRPCResponse):
-		c.ownAnswered(strings.TrimPrefix(topic, TopicOwnRPCResponse), payload)
+	case topic == TopicOwnAttributes:
+		dl.ownUpdate(payload)
+	case topic == TopicDisconnect:
+		c.disconnected(payload)
+	case strings.HasPrefix(topic, TopicOwnRPCResponse), strings.HasPrefix(topic, TopicOwnAttributesResponse), strings.HasPrefix(topic, "v2/"):
+		c.ownAnswered(topic, payload)
 	default:
 		c.log.Debug("message from the platform is not used", "topic", topic)
 	}
@@ -120,22 +124,23 @@ func (dl *downlink) update(payload []byte) {
 		c.malformed(TopicAttributes, err)
 		return
 	}
-	points, err := parsePoints(m.Data)
+	points, deleted, err := parseUpdate(m.Data)
 	if err != nil {
 		c.malformed(TopicAttributes, err)
 		return
 	}
-	if len(points) == 1 && points[0].Key == "deleted" && strings.HasPrefix(points[0].Value.String(), "[") {
-		c.log.Debug("deletion of shared attributes is not passed on", "device", m.Device)
-		return
-	}
-	if len(points) == 0 {
+	if len(points) == 0 && len(deleted) == 0 {
 		return
 	}
 	c.count.updates.Add(1)
-	u := connector.AttributeUpdate{Device: m.Device, Attributes: points}
+	dl.apply(connector.AttributeUpdate{Device: c.names.own(m.Device), Attributes: points, Deleted: deleted})
+}
+
+// apply has an update carried out in its turn.
+func (dl *downlink) apply(u connector.AttributeUpdate) {
+	c := dl.c
 	deadline := time.Now().Add(c.cfg.RPCTimeout)
-	err = dl.run(&dl.devices, m.Device, func() {
+	err := dl.run(&dl.devices, u.Device, func() {
 		ctx, cancel := context.WithDeadline(dl.ctx, deadline)
 		defer cancel()
 		if err := dl.d.UpdateAttributes(ctx, u); err != nil && dl.ctx.Err() == nil {
@@ -143,7 +148,24 @@ func (dl *downlink) update(payload []byte) {
 		}
 	})
 	if err != nil {
-		c.busy(m.Device, err)
+		c.busy(u.Device, err)
+	}
+}
+
+// disconnected takes the platform's notice, over MQTT 5 only, that it has ended
+// the session of a device.
+func (c *Client) disconnected(payload []byte) {
+	var m struct {
+		Device string `json:"device"`
+		Reason int    `json:"reason"`
+	}
+	if err := json.Unmarshal(payload, &m); err != nil || m.Device == "" {
+		c.malformed(TopicDisconnect, err)
+		return
+	}
+	c.log.Warn("the platform has ended the session of a device", "device", m.Device, "reason", m.Reason)
+	if m.Reason == reasonRate || m.Reason == reasonQuota {
+		c.rates.drain()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/tbclient"
 	"github.com/gridlinks/iot-gateway/tbclient/tbtest"
 	"github.com/gridlinks/iot-gateway/telemetry"
@@ -40,7 +41,9 @@ func TestCallGetsExactlyOneReply(t *testing.T) {
 		"json":    {doc, nil, `{"a":[1,"x"]}`},
 		"nothing": {telemetry.Value{}, nil, `{"success":true}`},
 		"error":   {telemetry.Value{}, errors.New("bad \"quote\"\n\xff"), `{"error":"bad \"quote\"\n` + "\uFFFD" + `"}`},
-		"late":    {telemetry.Value{}, context.DeadlineExceeded, `{"error":"the device did not answer in time"}`},
+		"late":    {telemetry.Value{}, context.DeadlineExceeded, `{"error":"the device did not answer in time","code":408}`},
+		"slow":    {telemetry.Value{}, fmt.Errorf("device %q did not answer: %w", "d", context.DeadlineExceeded), `{"error":"device \"d\" did not answer","code":408}`},
+		"unknown": {telemetry.Value{}, fmt.Errorf("%w: %q", gateway.ErrNoDevice, "d"), `{"error":"device is not known to the gateway: \"d\"","code":404}`},
 	}
 	srv := serve(t, tbtest.Config{})
 	withDevices(t, srv, config(t, srv), downlink{call: func(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
@@ -264,12 +267,13 @@ func TestMalformedMessagesAreCountedAndAnsweredIfTheyCanBe(t *testing.T) {
 		{tbclient.TopicAttributesResponse, `{"device":"d"}`},
 		{tbclient.TopicOwnRPCRequest + "79", `[]`},
 		{tbclient.TopicOwnRPCRequest + "x", `{"method":"m"}`},
-		{tbclient.TopicOwnRPCResponse + "x", `{}`},
+		{tbclient.TopicDisconnect, `{"reason":150}`},
+		{tbclient.TopicOwnAttributes, `[1]`},
 		{"unknown/topic", `{}`},
 	} {
 		require.NoError(t, srv.Send(m.topic, []byte(m.payload)))
 	}
-	eventually(t, "all counted", func() bool { return c.Stats().Malformed == 11 })
+	eventually(t, "all counted", func() bool { return c.Stats().Malformed == 12 })
 	eventually(t, "three answered", func() bool { return srv.Stats().Replies >= 3 })
 	require.Equal(t, uint64(3), srv.Stats().Replies)
 	_, err := srv.Call(within(t, patience), "d", "m", nil)
@@ -286,6 +290,7 @@ func TestAttributeUpdateKeepsTypes(t *testing.T) {
 	require.NoError(t, srv.DeleteAttributes("d", "x"))
 	require.NoError(t, srv.Send(tbclient.TopicAttributes, []byte(
 		`{"device":"d","data":{"i":5,"f":5.0,"e":1e3,"big":9223372036854775808,"s":"5","b":true,"j":{"x":[1]},"n":null}}`)))
+	require.Equal(t, connector.AttributeUpdate{Device: "d", Deleted: []string{"x"}}, <-got)
 	u := <-got
 	doc, err := telemetry.JSON([]byte(`{"x":[1]}`))
 	require.NoError(t, err)

@@ -13,6 +13,16 @@ import (
 type payload struct {
 	buf        *buffer
 	attributes bool
+	devices    int // in it; the same one twice if other devices are between
+	points     int
+}
+
+// bounds are what one payload may hold. Zero means no bound, except of bytes.
+type bounds struct {
+	bytes     int
+	points    int // of telemetry
+	devices   int // with telemetry
+	described int // devices with attributes
 }
 
 type buffer struct{ b []byte }
@@ -54,6 +64,7 @@ func (p *bufferPool) put(b *buffer) {
 type encoder struct {
 	skip     func(device, key string)                   // told of values that cannot be sent
 	tooLarge func(device, key string, bytes, limit int) // told of values that fit no payload
+	rename   func(device string) string                 // what the platform calls a device; nil: the same
 
 	buffers  bufferPool
 	payloads []payload
@@ -63,9 +74,12 @@ type encoder struct {
 	next    []int          // group: the next group of the same device, or -1
 
 	open    payload // the payload that is being written; its buf is nil if none is
-	limit   int
+	bounds  bounds
 	device  int            // the device that open's end belongs to
 	ts      int64          // and the time of its element
+	origin  origin         // and where that element comes from
+	current origin         // of the group that is being written
+	now     int64          // when encode was called, in Unix milliseconds; 0: not needed yet
 	element int            // counts elements
 	inside  map[string]int // key: the last element that it is in
 
@@ -76,36 +90,52 @@ type encoder struct {
 // An encoded device is one that groups say something about.
 type encoded struct {
 	name, profile string
-	first, last   int // of its groups
+	platform      string // what the platform calls it
+	first, last   int    // of its groups
+}
+
+// An origin is where telemetry comes from.
+type origin struct {
+	connector string
+	received  int64 // Unix milliseconds; zero: not known
 }
 
 // encode returns the payloads of groups. They and e.devices are valid until
 // reset.
-func (e *encoder) encode(groups []telemetry.Group, limit int) []payload {
-	e.limit = limit
+func (e *encoder) encode(groups []telemetry.Group, b bounds) []payload {
+	e.bounds = b
 	e.gather(groups)
 	for i := range e.devices {
 		e.encodeAttributes(i, groups)
 	}
 	e.finish()
-	now := int64(0)
 	for i := range e.devices {
 		for g := e.devices[i].first; g >= 0; g = e.next[g] {
-			for j := range groups[g].Telemetry {
-				p := &groups[g].Telemetry[j]
-				ts := p.TS
-				if ts == 0 {
-					if now == 0 {
-						now = time.Now().UnixMilli()
-					}
-					ts = now
-				}
-				e.telemetry(i, ts, p)
-			}
+			e.encodeTelemetry(i, &groups[g])
 		}
 	}
 	e.finish()
 	return e.payloads
+}
+
+func (e *encoder) encodeTelemetry(dev int, g *telemetry.Group) {
+	e.current = origin{g.Connector, g.Received}
+	for i := range g.Telemetry {
+		p := &g.Telemetry[i]
+		ts := p.TS
+		if ts == 0 {
+			ts = e.time()
+		}
+		e.telemetry(dev, ts, p)
+	}
+}
+
+// time returns when encode was called.
+func (e *encoder) time() int64 {
+	if e.now == 0 {
+		e.now = time.Now().UnixMilli()
+	}
+	return e.now
 }
 
 // reset forgets what was encoded, and keeps its own memory.
@@ -117,7 +147,8 @@ func (e *encoder) reset() {
 	clear(e.inside)
 	clear(e.attributes)
 	e.payloads, e.devices, e.next, e.latest = e.payloads[:0], e.devices[:0], e.next[:0], e.latest[:0]
-	e.open, e.element = payload{}, 0
+	e.open, e.element, e.now = payload{}, 0, 0
+	e.origin, e.current = origin{}, origin{}
 }
 
 // gather links the groups of each device that have something to send.
@@ -136,7 +167,11 @@ func (e *encoder) gather(groups []telemetry.Group) {
 		if !ok {
 			slot = len(e.devices)
 			e.slots[g.Device.Name] = slot
-			e.devices = append(e.devices, encoded{g.Device.Name, g.Device.Profile, i, i})
+			d := encoded{name: g.Device.Name, profile: g.Device.Profile, platform: g.Device.Name, first: i, last: i}
+			if e.rename != nil {
+				d.platform = e.rename(d.name)
+			}
+			e.devices = append(e.devices, d)
 			continue
 		}
 		d := &e.devices[slot]
@@ -192,7 +227,7 @@ func (e *encoder) telemetry(dev int, ts int64, p *telemetry.Point) {
 	if !p.Value.Valid() {
 		return
 	}
-	element := ts != e.ts || e.inside[p.Key] == e.element
+	element := ts != e.ts || e.inside[p.Key] == e.element || e.current != e.origin
 	e.put(payload{}, dev, ts, element, p)
 }
 
@@ -206,6 +241,9 @@ const (
 // fit, or not at all if it fits into none.
 func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetry.Point) {
 	for {
+		if e.full(kind, dev) {
+			e.finish()
+		}
 		fresh := e.open.buf == nil
 		if fresh {
 			e.open = payload{buf: e.buffers.get(), attributes: kind.attributes}
@@ -221,7 +259,7 @@ func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetr
 		buf.b = append(buf.b, ':')
 		buf.b = p.Value.AppendJSON(buf.b)
 		size := len(buf.b) + len(telemetryEnd)
-		if size <= e.limit {
+		if size <= e.bounds.bytes {
 			e.commit(kind, dev, ts, p.Key)
 			return
 		}
@@ -229,20 +267,39 @@ func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetr
 		if fresh {
 			e.open = payload{}
 			e.buffers.put(buf)
-			e.tooLarge(e.devices[dev].name, p.Key, size, e.limit)
+			e.tooLarge(e.devices[dev].name, p.Key, size, e.bounds.bytes)
 			return
 		}
 		e.finish()
 	}
 }
 
+// full reports whether the open payload has as much as the bounds allow besides
+// bytes.
+func (e *encoder) full(kind payload, dev int) bool {
+	if e.open.buf == nil {
+		return false
+	}
+	devices := e.bounds.devices
+	if kind.attributes {
+		devices = e.bounds.described
+	} else if e.bounds.points > 0 && e.open.points >= e.bounds.points {
+		return true
+	}
+	return devices > 0 && e.open.devices >= devices && e.device != dev
+}
+
 // commit remembers where the open payload ends.
 func (e *encoder) commit(kind payload, dev int, ts int64, key string) {
+	if e.open.devices == 0 || e.device != dev {
+		e.open.devices++
+	}
+	e.open.points++
 	e.device = dev
 	if kind.attributes {
 		return
 	}
-	e.ts = ts
+	e.ts, e.origin = ts, e.current
 	e.inside[key] = e.element
 }
 
@@ -269,7 +326,7 @@ func (e *encoder) attributesTo(b []byte, dev int) []byte {
 	default:
 		b = append(b, "},"...)
 	}
-	b = telemetry.AppendString(b, e.devices[dev].name)
+	b = telemetry.AppendString(b, e.devices[dev].platform)
 	return append(b, ":{"...)
 }
 
@@ -285,7 +342,7 @@ func (e *encoder) telemetryTo(b []byte, dev int, ts int64, element bool) []byte 
 	default:
 		b = append(b, "}}],"...)
 	}
-	b = telemetry.AppendString(b, e.devices[dev].name)
+	b = telemetry.AppendString(b, e.devices[dev].platform)
 	b = append(b, ":["...)
 	return e.elementTo(b, ts)
 }
@@ -294,5 +351,11 @@ func (e *encoder) elementTo(b []byte, ts int64) []byte {
 	e.element++
 	b = append(b, `{"ts":`...)
 	b = strconv.AppendInt(b, ts, 10)
+	if o := e.current; o.received != 0 {
+		b = telemetry.AppendString(append(b, `,"metadata":{"connector":`...), o.connector)
+		b = strconv.AppendInt(append(b, `,"receivedTs":`...), o.received, 10)
+		b = strconv.AppendInt(append(b, `,"publishedTs":`...), e.time(), 10)
+		b = append(b, '}')
+	}
 	return append(b, `,"values":{`...)
 }

@@ -35,7 +35,7 @@ func TestGroupsOfOneDeviceAreMerged(t *testing.T) {
 		of("A", at("x", 1, 1), at("y", 1, 2)),
 		of("B\"", at("x", 1, 3)),
 		of("A", at("z", 1, 4), at("x", 2, 5)),
-	}, 1000))
+	}, bounds{bytes: 1000}))
 	require.Equal(t, []string{`{"A":[{"ts":1,"values":{"x":1,"y":2,"z":4}},{"ts":2,"values":{"x":5}}],"B\"":[{"ts":1,"values":{"x":3}}]}`}, got)
 }
 
@@ -43,12 +43,12 @@ func TestKeyThatRepeatsStartsAnElement(t *testing.T) {
 	got := texts(newEncoder().encode([]telemetry.Group{
 		of("A", at("x", 1, 1), at("y", 1, 2), at("x", 1, 3), at("y", 1, 4)),
 		of("B", at("y", 1, 1)),
-	}, 1000))
+	}, bounds{bytes: 1000}))
 	require.Equal(t, []string{`{"A":[{"ts":1,"values":{"x":1,"y":2}},{"ts":1,"values":{"x":3,"y":4}}],"B":[{"ts":1,"values":{"y":1}}]}`}, got)
 }
 
 func TestOrderOfTimesIsKept(t *testing.T) {
-	got := texts(newEncoder().encode([]telemetry.Group{of("A", at("x", 2, 1), at("y", 1, 2), at("z", 2, 3))}, 1000))
+	got := texts(newEncoder().encode([]telemetry.Group{of("A", at("x", 2, 1), at("y", 1, 2), at("z", 2, 3))}, bounds{bytes: 1000}))
 	require.Equal(t, []string{`{"A":[{"ts":2,"values":{"x":1}},{"ts":1,"values":{"y":2}},{"ts":2,"values":{"z":3}}]}`}, got)
 }
 
@@ -58,16 +58,16 @@ func TestLastValueOfAnAttributeIsSent(t *testing.T) {
 	}
 	g := attrs("A", at("a", 0, 1), at("b", 0, 2))
 	g.Telemetry = []telemetry.Point{at("x", 1, 1)}
-	got := texts(newEncoder().encode([]telemetry.Group{g, attrs("B", at("a", 0, 3)), attrs("A", at("a", 0, 4), at("a", 0, 5))}, 1000))
+	got := texts(newEncoder().encode([]telemetry.Group{g, attrs("B", at("a", 0, 3)), attrs("A", at("a", 0, 4), at("a", 0, 5))}, bounds{bytes: 1000}))
 	require.Equal(t, []string{`{"A":{"a":5,"b":2},"B":{"a":3}}`, `{"A":[{"ts":1,"values":{"x":1}}]}`}, got)
 }
 
 func TestEncoderCanBeUsedAgain(t *testing.T) {
 	e := newEncoder()
 	groups := []telemetry.Group{of("A", at("x", 1, 1)), of("B", at("x", 1, 2))}
-	first := texts(e.encode(groups, 1000))
+	first := texts(e.encode(groups, bounds{bytes: 1000}))
 	e.reset()
-	require.Equal(t, first, texts(e.encode(groups, 1000)))
+	require.Equal(t, first, texts(e.encode(groups, bounds{bytes: 1000})))
 }
 
 // FuzzEncode checks, for any limit and any data, that payloads are valid JSON
@@ -88,7 +88,7 @@ func FuzzEncode(f *testing.F) {
 		e := newEncoder()
 		dropped := 0
 		e.tooLarge = func(string, string, int, int) { dropped++ }
-		payloads := e.encode(groups, limit)
+		payloads := e.encode(groups, bounds{bytes: limit})
 		last := make(map[string]float64)
 		count := 0
 		for _, p := range payloads {
@@ -146,8 +146,8 @@ func recycle(e *encoder, payloads []payload) {
 
 func TestEncodingDoesNotAllocate(t *testing.T) {
 	e, groups := newEncoder(), poll()
-	recycle(e, e.encode(groups, 52428))
-	require.Zero(t, testing.AllocsPerRun(100, func() { recycle(e, e.encode(groups, 52428)) }))
+	recycle(e, e.encode(groups, bounds{bytes: 52428}))
+	require.Zero(t, testing.AllocsPerRun(100, func() { recycle(e, e.encode(groups, bounds{bytes: 52428})) }))
 }
 
 func BenchmarkEncode(b *testing.B) {
@@ -155,7 +155,7 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportAllocs()
 	size := 0
 	for b.Loop() {
-		payloads := e.encode(groups, 52428)
+		payloads := e.encode(groups, bounds{bytes: 52428})
 		size = 0
 		for _, p := range payloads {
 			size += len(p.buf.b)

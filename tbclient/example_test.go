@@ -21,6 +21,8 @@ func (commands) HandleRPC(_ context.Context, r connector.RPCRequest) (telemetry.
 
 func (commands) UpdateAttributes(context.Context, connector.AttributeUpdate) error { return nil }
 
+func (commands) SharedAttributes(string) []string { return nil }
+
 // A client publishes telemetry and answers a remote procedure call. A gateway
 // does this with gateway.WithPlatform.
 func Example() {

@@ -27,7 +27,10 @@ const token = "sEcReT-token"
 type downlink struct {
 	call   func(context.Context, connector.RPCRequest) (telemetry.Value, error)
 	update func(context.Context, connector.AttributeUpdate) error
+	shared []string
 }
+
+func (d downlink) SharedAttributes(string) []string { return d.shared }
 
 func (d downlink) HandleRPC(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
 	if d.call == nil {

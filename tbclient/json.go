@@ -61,3 +61,17 @@ func parsePoints(raw json.RawMessage) ([]telemetry.Point, error) {
 	}
 	return points, nil
 }
+
+// parseUpdate converts a notice of changed attributes: an object of those that
+// have a value now, or of the list "deleted" alone.
+func parseUpdate(raw json.RawMessage) (points []telemetry.Point, deleted []string, err error) {
+	var notice map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &notice); err != nil {
+		return nil, nil, err
+	}
+	if list, ok := notice["deleted"]; ok && len(notice) == 1 && json.Unmarshal(list, &deleted) == nil && deleted != nil {
+		return nil, deleted, nil
+	}
+	points, err = parsePoints(raw)
+	return points, nil, err
+}

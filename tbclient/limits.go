@@ -21,6 +21,47 @@ const usable = 80
 type limits struct {
 	MaxPayload  int `json:"maxPayloadSize"`
 	MaxInflight int `json:"maxInflightMessages"`
+
+	// Of the gateway's own device, and of all devices behind it together.
+	Own     sessionRates `json:"rateLimits"`
+	Gateway sessionRates `json:"gatewayRateLimits"`
+}
+
+type sessionRates struct {
+	Messages   string `json:"messages"`
+	Telemetry  string `json:"telemetryMessages"`
+	DataPoints string `json:"telemetryDataPoints"`
+}
+
+func (r sessionRates) rates() Rates { return Rates{r.Messages, r.Telemetry, r.DataPoints} }
+
+// A Limited session knows limits of its own, as those that an MQTT 5 server
+// tells when it accepts a connection.
+type Limited interface {
+	Session
+
+	// Limits returns the largest payload in bytes and the most publications
+	// that may be under way. Zero means that the session does not know.
+	Limits() (maxPayload, maxInflight int)
+}
+
+// within returns l as far as the session allows it.
+func (l limits) within(s Session) limits {
+	lim, ok := s.(Limited)
+	if !ok {
+		return l
+	}
+	payload, inflight := lim.Limits()
+	l.MaxPayload, l.MaxInflight = lesser(l.MaxPayload, payload), lesser(l.MaxInflight, inflight)
+	return l
+}
+
+// lesser returns the lesser of two limits, of which zero is none.
+func lesser(a, b int) int {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func parseLimits(payload []byte) (limits, error) {
@@ -67,7 +108,8 @@ func part(n int) int { return int(int64(n) * usable / 100) }
 func (c *Client) negotiate(ctx context.Context, ln *link) error {
 	id := c.nextID()
 	answered := make(chan struct{})
-	c.setOwnRequest(id, func(payload []byte) {
+	number := strconv.FormatInt(id, 10)
+	c.setOwnRequest(TopicOwnRPCResponse+number, func(payload []byte) {
 		defer close(answered)
 		l, err := parseLimits(payload)
 		if err != nil {
@@ -76,8 +118,7 @@ func (c *Client) negotiate(ctx context.Context, ln *link) error {
 		}
 		c.setLimits(ln, l)
 	})
-	topic := TopicOwnRPCRequest + strconv.FormatInt(id, 10)
-	if err := ln.send(ctx, topic, []byte(`{"method":"getSessionLimits","params":{}}`), nil); err != nil {
+	if err := ln.send(ctx, TopicOwnRPCRequest+number, []byte(`{"method":"getSessionLimits","params":{}}`), nil); err != nil {
 		return err
 	}
 	grace := time.NewTimer(limitsGrace)
@@ -97,8 +138,18 @@ func (c *Client) setLimits(ln *link, l limits) {
 	c.mu.Lock()
 	c.limits = l
 	c.mu.Unlock()
+	c.setRates(l)
+	l = l.within(ln.sess)
 	ln.maxPayload.Store(int64(l.payload(c.cfg.MaxPayload)))
 	data, control := l.windows(c.cfg.Window)
 	ln.data.limit(data)
 	ln.control.limit(control)
+}
+
+// setRates combines the rates that the platform tells with the configured ones.
+func (c *Client) setRates(l limits) {
+	err := errors.Join(c.rates.set(c.cfg.Rates, l.Gateway.rates()), c.own.set(c.cfg.OwnRates, l.Own.rates()))
+	if err != nil {
+		c.log.Error("rate limit is ignored", "error", err)
+	}
 }

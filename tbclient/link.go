@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 // A link is one connection with the platform: a session, what is under way on
@@ -21,12 +22,16 @@ type link struct {
 	control *window // of replies and requests, which do not queue behind data
 
 	maxPayload atomic.Int64
-	announced  map[string]bool // devices; belongs to whoever has the turn
+	firmware   sync.Mutex           // guards kinds
+	kinds      []string             // of firmware that are subscribed to
+	announced  map[string]*presence // devices by the gateway's name; belongs to whoever has the turn
 
 	mu      sync.Mutex
 	pending []pending // in the order of sending
 	ended   bool      // nobody waits for pending any more
 	failed  bool      // data was under way when the session ended
+	acks    uint64    // of data
+	acked   time.Time // the last of them
 	added   chan struct{}
 }
 
@@ -38,10 +43,14 @@ type pending struct {
 	buf    *buffer // to be used again; nil for control messages
 	again  func()  // called if there is no acknowledgement; may be nil
 	since  time.Time
+
+	delivery *delivery        // that it belongs to, if that wants to know of the acknowledgement
+	witness  *telemetry.Group // to be remembered when it is acknowledged; may be nil
+	alone    bool             // its refusal concerns nothing else
 }
 
 func (c *Client) newLink(sess Session) *link {
-	ln := &link{sess: sess, announced: make(map[string]bool), added: make(chan struct{}, 1)}
+	ln := &link{sess: sess, announced: make(map[string]*presence), added: make(chan struct{}, 1)}
 	ln.data, ln.control = newWindow(0, c.cfg.WindowBytes), newWindow(0, controlBytes)
 	c.mu.Lock()
 	c.links++
@@ -77,6 +86,10 @@ func (c *Client) serve(ctx context.Context, dl *downlink, state *report) (lived 
 	}
 	running.Go(func() { c.announce(alive, ln) })
 	running.Go(func() { dl.reply(alive, ln) })
+	for range syncers {
+		running.Go(func() { c.syncAttributes(alive, ln, dl) })
+	}
+	c.refresh(alive, ln, dl)
 	c.count.connects.Add(1)
 	c.setLink(ln)
 	began := time.Now()
@@ -121,12 +134,18 @@ func (c *Client) setLink(ln *link) {
 // settleLink forgets what only an answer on ln could have ended, and remembers
 // whether data was lost with it.
 func (c *Client) settleLink(ln *link) {
+	ln.mu.Lock()
+	failed, acks, acked := ln.failed, ln.acks, ln.acked
+	ln.mu.Unlock()
+	unconfirmed := acks > 0 && time.Since(acked) < c.cfg.Confirm
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.requests)
-	if ln.hasFailed() {
+	c.unsynced = nil
+	if failed || unconfirmed {
 		c.lost = max(c.lost, ln.number)
 	}
+	c.suspect(ln.sess.Err(), failed, acks)
 }
 
 // current returns the connection, or nil if there is none.
@@ -175,11 +194,25 @@ func (ln *link) send(ctx context.Context, topic string, payload []byte, again fu
 	if err := ln.control.acquire(ctx, ln.sess, len(payload)); err != nil {
 		return err
 	}
-	p := pending{Publication: ln.sess.Publish(topic, payload), window: ln.control, size: len(payload), again: again}
+	p := pending{Publication: ln.sess.Publish(topic, payload), window: ln.control, size: len(payload), again: again, alone: true}
 	if !ln.track(p) && again != nil {
 		again()
 	}
 	return nil
+}
+
+// sendAndWait publishes a control message and waits until the platform has
+// acknowledged it.
+func (ln *link) sendAndWait(ctx context.Context, topic string, payload []byte) error {
+	if limit := int(ln.maxPayload.Load()); len(payload) > limit {
+		return connector.Invalid(fmt.Errorf("a message of %d bytes is larger than the platform takes, which is %d", len(payload), limit))
+	}
+	if err := ln.control.acquire(ctx, ln.sess, len(payload)); err != nil {
+		return err
+	}
+	p := pending{Publication: ln.sess.Publish(topic, payload), window: ln.control, size: len(payload), alone: true}
+	ln.track(p)
+	return p.Wait(ctx)
 }
 
 // track has the acknowledgement of p waited for. It reports false if that is
@@ -197,12 +230,6 @@ func (ln *link) track(p pending) bool {
 	default:
 	}
 	return true
-}
-
-func (ln *link) hasFailed() bool {
-	ln.mu.Lock()
-	defer ln.mu.Unlock()
-	return ln.failed
 }
 
 // first returns the oldest publication under way.

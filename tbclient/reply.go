@@ -66,6 +66,11 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 		r = r.tooLarge(limit)
 	}
 	again := func() { dl.offer(r, r.deadline) }
+	if r.topic == TopicRPC {
+		dl.c.rates.messages.charge(1)
+	} else {
+		dl.c.own.messages.charge(1)
+	}
 	switch err := ln.send(ctx, r.topic, r.payload, again); {
 	case connector.IsInvalid(err):
 		dl.c.count.lost.Add(1)

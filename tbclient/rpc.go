@@ -1,6 +1,7 @@
 package tbclient
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -42,14 +44,14 @@ func (dl *downlink) call(payload []byte) {
 		return
 	}
 	c.count.calls.Add(1)
-	r := connector.RPCRequest{Device: m.Device, ID: id, Method: m.Data.Method, Params: m.Data.Params}
+	r := connector.RPCRequest{Device: c.names.own(m.Device), ID: id, Method: m.Data.Method, Params: m.Data.Params}
 	err = dl.run(&dl.devices, r.Device, func() {
 		v, err := dl.carryOut(deadline, r, dl.d.HandleRPC)
-		dl.put(callReply(r.Device, r.ID, v, err), deadline)
+		dl.put(callReply(m.Device, r.ID, v, err), deadline)
 	})
 	if err != nil {
 		c.busy(r.Device, err)
-		dl.offer(callReply(r.Device, r.ID, telemetry.Value{}, err), deadline)
+		dl.offer(callReply(m.Device, r.ID, telemetry.Value{}, err), deadline)
 	}
 }
 
@@ -63,13 +65,9 @@ func (dl *downlink) carryOut(deadline time.Time, r connector.RPCRequest, handle 
 		return telemetry.Value{}, errStopped
 	}
 	if ctx.Err() != nil {
-		return telemetry.Value{}, errors.New("timed out behind other commands for this device")
+		return telemetry.Value{}, fmt.Errorf("timed out behind other commands for this device: %w", context.DeadlineExceeded)
 	}
-	v, err := handle(ctx, r)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("the device did not answer in time")
-	}
-	return v, err
+	return handle(ctx, r)
 }
 
 // ownCall takes a remote procedure call to the gateway's own device.
@@ -110,6 +108,12 @@ func (dl *downlink) ownCall(number string, payload []byte) {
 }
 
 func (c *Client) ownMethod(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	switch r.Method {
+	case "gateway_device_renamed":
+		return telemetry.Value{}, c.deviceRenamed(r.Params)
+	case "gateway_device_deleted":
+		return telemetry.Value{}, c.deviceDeleted(r.Params)
+	}
 	if c.cfg.GatewayRPC == nil {
 		return telemetry.Value{}, fmt.Errorf("%q: %w", r.Method, ErrMethod)
 	}
@@ -122,15 +126,37 @@ func callReply(device string, id int64, v telemetry.Value, err error) reply {
 	b = append(b, `,"id":`...)
 	b = strconv.AppendInt(b, id, 10)
 	b = append(b, `,"data":`...)
-	b = appendResult(b, v, err)
+	b = appendResult(b, v, err, code(err))
 	return reply{topic: TopicRPC, payload: append(b, '}'), device: device, id: id}
 }
 
-func appendResult(b []byte, v telemetry.Value, err error) []byte {
+// code returns what the reference gateway calls an error, or 0.
+func code(err error) int {
+	switch {
+	case errors.Is(err, gateway.ErrNoDevice), errors.Is(err, ErrMethod):
+		return 404
+	case errors.Is(err, context.DeadlineExceeded):
+		return 408
+	}
+	return 0
+}
+
+// appendResult appends a result or an error, with a code unless that is 0.
+func appendResult(b []byte, v telemetry.Value, err error, code int) []byte {
 	switch {
 	case err != nil:
+		text := err.Error()
+		if errors.Is(err, context.DeadlineExceeded) {
+			text = strings.TrimSuffix(text, ": "+context.DeadlineExceeded.Error())
+		}
+		if text == context.DeadlineExceeded.Error() {
+			text = "the device did not answer in time"
+		}
 		b = append(b, `{"error":`...)
-		b = telemetry.AppendString(b, strings.ToValidUTF8(err.Error(), "\uFFFD"))
+		b = telemetry.AppendString(b, strings.ToValidUTF8(text, "\uFFFD"))
+		if code != 0 {
+			b = strconv.AppendInt(append(b, `,"code":`...), int64(code), 10)
+		}
 		return append(b, '}')
 	case v.Kind() == telemetry.KindNone:
 		return append(b, `{"success":true}`...)
@@ -139,16 +165,8 @@ func appendResult(b []byte, v telemetry.Value, err error) []byte {
 	}
 }
 
-// ownResult is the reply to a call to the gateway's own device. Errors carry a
-// code, as they do from the reference gateway.
+// ownResult is the reply to a call to the gateway's own device. Errors always
+// carry a code.
 func ownResult(v telemetry.Value, err error) []byte {
-	b := appendResult(nil, v, err)
-	switch {
-	case err == nil:
-		return b
-	case errors.Is(err, ErrMethod):
-		return append(b[:len(b)-1], `,"code":404}`...)
-	default:
-		return append(b[:len(b)-1], `,"code":500}`...)
-	}
+	return appendResult(nil, v, err, cmp.Or(code(err), 500))
 }

@@ -133,6 +133,7 @@ func (nobody) HandleRPC(context.Context, connector.RPCRequest) (telemetry.Value,
 	return telemetry.Value{}, nil
 }
 func (nobody) UpdateAttributes(context.Context, connector.AttributeUpdate) error { return nil }
+func (nobody) SharedAttributes(string) []string                                  { return nil }
 
 func startFake(tb testing.TB, auto bool) (*Client, fakeTransport) {
 	tb.Helper()
@@ -239,7 +240,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic string, payload []byte) {
 		c := New(Config{Logger: slog.New(slog.DiscardHandler)}, nil)
 		ln := c.newLink(&fakeSession{auto: true, done: make(chan struct{})})
-		c.setOwnRequest(1, func(p []byte) {
+		c.setOwnRequest(TopicOwnRPCResponse+"1", func(p []byte) {
 			if l, err := parseLimits(p); err == nil {
 				c.setLimits(ln, l)
 			}

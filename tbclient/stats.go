@@ -18,6 +18,8 @@ type Stats struct {
 	Skipped  uint64 // values without a device or that cannot be sent, left out
 	Oversize uint64 // values too large for any payload, left out
 
+	Quarantined uint64 // values that the platform does not take
+
 	Calls     uint64 // remote procedure calls received
 	Busy      uint64 // of them, refused because too many were waiting
 	Lost      uint64 // replies that could not be sent in time
@@ -27,7 +29,7 @@ type Stats struct {
 
 type counters struct {
 	connects, packets, bytes, acks, failed atomic.Uint64
-	skipped, oversize                      atomic.Uint64
+	skipped, oversize, quarantined         atomic.Uint64
 	calls, busy, lost, updates, malformed  atomic.Uint64
 }
 
@@ -44,6 +46,9 @@ func (c *Client) Stats() Stats {
 		Failed:    n.failed.Load(),
 		Skipped:   n.skipped.Load(),
 		Oversize:  n.oversize.Load(),
+
+		Quarantined: n.quarantined.Load(),
+
 		Calls:     n.calls.Load(),
 		Busy:      n.busy.Load(),
 		Lost:      n.lost.Load(),

@@ -9,15 +9,19 @@ const (
 	TopicAttributesRequest  = "v1/gateway/attributes/request"
 	TopicAttributesResponse = "v1/gateway/attributes/response"
 	TopicRPC                = "v1/gateway/rpc"
+	TopicClaim              = "v1/gateway/claim"
 )
 
 // The topics of the device API that concern the gateway itself. Those that end
 // in a slash are followed by the number of a request.
 const (
+	TopicOwnTelemetry          = "v1/devices/me/telemetry"
 	TopicOwnAttributes         = "v1/devices/me/attributes"
+	TopicOwnAttributesRequest  = "v1/devices/me/attributes/request/"
 	TopicOwnAttributesResponse = "v1/devices/me/attributes/response/"
 	TopicOwnRPCRequest         = "v1/devices/me/rpc/request/"
 	TopicOwnRPCResponse        = "v1/devices/me/rpc/response/"
+	TopicOwnClaim              = "v1/devices/me/claim"
 )
 
 // filters returns what a session subscribes to. The server grants these

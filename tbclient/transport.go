@@ -80,7 +80,7 @@ func (t mqttTransport) Connect(ctx context.Context, receive func(topic string, p
 
 type mqttSession struct{ *mqttx.Conn }
 
-var _ Session = mqttSession{}
+var _ Limited = mqttSession{}
 
 func (s mqttSession) Subscribe(ctx context.Context, filters ...string) error {
 	subs := make([]mqttx.Subscription, len(filters))
@@ -91,5 +91,41 @@ func (s mqttSession) Subscribe(ctx context.Context, filters ...string) error {
 }
 
 func (s mqttSession) Publish(topic string, payload []byte) Publication {
-	return s.Conn.Publish(topic, 1, false, payload)
+	return mqttPublication{s.Conn.Publish(topic, 1, false, payload)}
+}
+
+func (s mqttSession) Err() error { return platformError(s.Conn.Err()) }
+
+// publishOverhead is more than an MQTT packet adds to the payloads of the API.
+const publishOverhead = 128
+
+// Limits implements Limited.
+func (s mqttSession) Limits() (maxPayload, maxInflight int) {
+	lim := s.Server()
+	if lim.MaximumPacketSize > 0 {
+		maxPayload = max(1, lim.MaximumPacketSize-publishOverhead)
+	}
+	return maxPayload, lim.ReceiveMaximum
+}
+
+type mqttPublication struct{ mqttx.Publication }
+
+// Wait implements gateway.Delivery.
+func (p mqttPublication) Wait(ctx context.Context) error {
+	return platformError(p.Publication.Wait(ctx))
+}
+
+// platformError puts an error of mqttx in the terms of this package.
+func platformError(err error) error {
+	var r *mqttx.ReasonError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &r):
+		return &ReasonError{Code: r.Code, Text: r.Error()}
+	case mqttx.IsRemoteClose(err):
+		return fmt.Errorf("%w: %w", ErrClosedByPlatform, err)
+	default:
+		return err
+	}
 }

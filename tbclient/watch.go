@@ -2,6 +2,7 @@ package tbclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -30,12 +31,16 @@ func (c *Client) watch(ln *link) {
 		case <-timer.C:
 			ln.sess.Fail(c.noAck())
 		}
-		if err := p.Wait(context.Background()); err != nil {
+		err := p.Wait(context.Background())
+		switch {
+		case err == nil:
+			c.acknowledged(ln, p)
+		case p.alone && c.refused(ln, p, err):
+		default:
 			ln.sess.Fail(err) // it has ended already, unless the publication alone failed
 			c.abandon(ln)
 			return
 		}
-		c.acknowledged(ln, p)
 	}
 }
 
@@ -46,10 +51,42 @@ func (c *Client) noAck() error {
 func (c *Client) acknowledged(ln *link, p pending) {
 	ln.pop()
 	if p.buf != nil {
+		now := time.Now()
 		c.count.acks.Add(1)
 		c.enc.buffers.put(p.buf)
+		ln.mu.Lock()
+		ln.acks++
+		ln.acked = now
+		ln.mu.Unlock()
+		if p.delivery != nil && p.delivery.confirm != nil {
+			p.delivery.confirm.acknowledged(now)
+		}
+		if p.witness != nil {
+			c.remember(p.witness)
+		}
 	}
 	p.window.release(p.size)
+}
+
+// refused deals with a publication that the platform has refused with a reason,
+// and whose refusal concerns nothing else. It reports false if that is not what
+// err says.
+func (c *Client) refused(ln *link, p pending, err error) bool {
+	var r *ReasonError
+	if ln.sess.Err() != nil || !errors.As(err, &r) {
+		return false
+	}
+	ln.pop()
+	p.window.release(p.size)
+	if limitReached(err) {
+		c.rates.drain()
+	}
+	if p.buf != nil {
+		c.count.failed.Add(1)
+	} else if c.warned.refused.allow() {
+		c.log.Warn("the platform refuses a message", "error", err)
+	}
+	return true
 }
 
 // abandon counts what was under way when the session ended. An acknowledgement
@@ -66,9 +103,14 @@ func (c *Client) abandon(ln *link) {
 		case p.buf == nil:
 		case acked:
 			c.count.acks.Add(1)
+			ln.acks++
+			ln.acked = time.Now()
+			if p.delivery != nil && p.delivery.confirm != nil {
+				p.delivery.confirm.acknowledged(ln.acked)
+			}
 		default:
 			c.count.failed.Add(1)
-			ln.failed = true
+			ln.failed = ln.failed || !p.alone
 		}
 	}
 	ln.pending = nil

@@ -1,8 +1,11 @@
 // Package record is the binary form in which a batch is kept in an event store.
 //
-// A record is a version byte followed by groups until its end. Numbers are
-// unsigned varints unless said otherwise, strings are a length and bytes:
+// A record is a version byte, the origin if that is 2, and groups until its
+// end. Numbers are unsigned varints unless said otherwise, strings are a length
+// and bytes:
 //
+//	origin     name of the connector, zigzag varint of the time in milliseconds
+//	           at which it submitted the batch
 //	group      device, profile, number of telemetry points, points,
 //	           number of attributes, attributes
 //	point      zigzag varint of the time in milliseconds less that of the
@@ -21,13 +24,27 @@ import (
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
-// Version is the first byte of a record.
-const Version = 1
+// The first byte of a record.
+const (
+	Version       = 1
+	VersionOrigin = 2 // it tells where it comes from
+)
 
 // Append appends the record of groups to dst. Groups without points, and points
 // without a valid value, are to be left out by the caller.
 func Append(dst []byte, groups []telemetry.Group) []byte {
-	dst = append(dst, Version)
+	return appendGroups(append(dst, Version), groups)
+}
+
+// AppendOrigin is Append for a record that tells which connector submitted the
+// groups, and when, in Unix milliseconds.
+func AppendOrigin(dst []byte, connector string, received int64, groups []telemetry.Group) []byte {
+	dst = appendString(append(dst, VersionOrigin), connector)
+	dst = binary.AppendVarint(dst, received)
+	return appendGroups(dst, groups)
+}
+
+func appendGroups(dst []byte, groups []telemetry.Group) []byte {
 	var ts int64
 	for i := range groups {
 		g := &groups[i]
@@ -89,11 +106,15 @@ func (d *Decoder) Decode(rec []byte, b *telemetry.Batch) error {
 	if len(rec) == 0 {
 		return errShort
 	}
-	if rec[0] != Version {
-		return fmt.Errorf("record: version %d is not known", rec[0])
-	}
 	before := len(b.Groups())
 	r := reader{d: d, buf: rec[1:]}
+	switch rec[0] {
+	case Version:
+	case VersionOrigin:
+		r.connector, r.received = r.string(), r.varint()
+	default:
+		return fmt.Errorf("record: version %d is not known", rec[0])
+	}
 	for len(r.buf) > 0 && r.err == nil {
 		r.group(b)
 	}
@@ -109,6 +130,9 @@ type reader struct {
 	buf []byte
 	ts  int64
 	err error
+
+	connector string
+	received  int64
 }
 
 func (r *reader) fail(err error) {
@@ -120,6 +144,8 @@ func (r *reader) fail(err error) {
 
 func (r *reader) group(b *telemetry.Batch) {
 	b.Device(r.string(), r.string())
+	g := &b.Groups()[len(b.Groups())-1]
+	g.Connector, g.Received = r.connector, r.received
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		r.ts += r.varint()
 		p := r.keyValue()

@@ -32,6 +32,25 @@ func TestRecordsSurviveTheRoundTrip(t *testing.T) {
 	require.Len(t, out.Groups(), 4)
 }
 
+func TestOriginSurvivesTheRoundTrip(t *testing.T) {
+	var in, out telemetry.Batch
+	sample(&in)
+	var d record.Decoder
+	rec := record.AppendOrigin(nil, "M1", -5, in.Groups())
+	require.NoError(t, d.Decode(rec, &out))
+	require.Len(t, out.Groups(), 2)
+	for i, g := range out.Groups() {
+		require.Equal(t, "M1", g.Connector)
+		require.Equal(t, int64(-5), g.Received)
+		require.Equal(t, in.Groups()[i].Telemetry, g.Telemetry)
+	}
+	require.NoError(t, d.Decode(record.Append(nil, in.Groups()), &out))
+	require.Empty(t, out.Groups()[2].Connector, "it does not stay for the next record")
+	out.Reset()
+	out.Device("d", "")
+	require.Empty(t, out.Groups()[0].Connector)
+}
+
 func TestDecodeDoesNotRetainTheRecord(t *testing.T) {
 	var in, want, out telemetry.Batch
 	sample(&in)
@@ -89,6 +108,7 @@ func FuzzDecode(f *testing.F) {
 	sample(&b)
 	f.Add(record.Append(nil, b.Groups()))
 	f.Add([]byte{record.Version})
+	f.Add(record.AppendOrigin(nil, "c", 1<<40, b.Groups()))
 	f.Add([]byte{record.Version, 1, 'd', 0, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		var d record.Decoder
@@ -97,7 +117,11 @@ func FuzzDecode(f *testing.F) {
 			require.Empty(t, out.Groups())
 			return
 		}
-		require.NoError(t, d.Decode(record.Append(nil, out.Groups()), &again))
+		if gs := out.Groups(); len(gs) > 0 && rec[0] == record.VersionOrigin {
+			require.NoError(t, d.Decode(record.AppendOrigin(nil, gs[0].Connector, gs[0].Received, gs), &again))
+		} else {
+			require.NoError(t, d.Decode(record.Append(nil, gs), &again))
+		}
 		require.Equal(t, out.Groups(), again.Groups())
 	})
 }

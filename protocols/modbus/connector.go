@@ -12,7 +12,7 @@ import (
 )
 
 // A Connector polls the devices of one or more buses. It is a
-// [connector.Connector], [connector.RPCHandler], [connector.AttributeUpdater] and
+// [connector.Connector], [connector.RPCHandler], [connector.AttributeSyncer] and
 // [connector.HealthReporter].
 type Connector struct {
 	net *network
@@ -23,10 +23,10 @@ type Connector struct {
 }
 
 var (
-	_ connector.Connector        = (*Connector)(nil)
-	_ connector.RPCHandler       = (*Connector)(nil)
-	_ connector.AttributeUpdater = (*Connector)(nil)
-	_ connector.HealthReporter   = (*Connector)(nil)
+	_ connector.Connector       = (*Connector)(nil)
+	_ connector.RPCHandler      = (*Connector)(nil)
+	_ connector.AttributeSyncer = (*Connector)(nil)
+	_ connector.HealthReporter  = (*Connector)(nil)
 )
 
 // New returns a connector for cfg. If cfg is wrong (see [Config.Validate]), Run

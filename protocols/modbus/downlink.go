@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/gridlinks/iot-gateway/connector"
@@ -92,6 +94,19 @@ func (c *Connector) UpdateAttributes(ctx context.Context, u connector.AttributeU
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// SharedAttributes implements [connector.AttributeSyncer]: the attributes that
+// UpdateAttributes writes are written again whenever the device has been
+// announced, so that a device gets what was set while it or the gateway was
+// away.
+func (c *Connector) SharedAttributes(device string) []string {
+	var keys []string
+	for _, t := range c.net.byName[device] {
+		keys = slices.AppendSeq(keys, maps.Keys(t.updates))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // call carries out cmd, and returns what was read or written.

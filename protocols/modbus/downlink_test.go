@@ -93,6 +93,8 @@ func TestAttributeUpdatesWriteWhatTheyNameAndReportEveryFailure(t *testing.T) {
 	c := modbus.New(modbus.Config{Open: bus.Open, Devices: []modbus.Device{d}})
 	h, _ := run(t, c)
 	h.Eventually(t, "first poll", func() bool { return h.last("D1", "limit") != "" })
+	require.Equal(t, []string{"bad", "coils", "f", "limit"}, c.SharedAttributes("D1"), "they are asked for when the device is announced")
+	require.Empty(t, c.SharedAttributes("Ghost"))
 	list, err := telemetry.JSON([]byte(`[true, false, true]`))
 	require.NoError(t, err)
 	err = c.UpdateAttributes(t.Context(), connector.AttributeUpdate{Device: "D1", Attributes: []telemetry.Point{
