@@ -1,0 +1,5 @@
+//go:build !race
+
+package mqttx_test
+
+const raceEnabled = false
