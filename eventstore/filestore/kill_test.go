@@ -10,101 +10,197 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/eventstore"
+	"github.com/gridlinks/iot-gateway/eventstore/compress"
 	"github.com/gridlinks/iot-gateway/eventstore/filestore"
 )
 
-// writerEnv makes the test binary a program that writes to the store in the
-// folder that it names, until it is killed.
-const writerEnv = "FILESTORE_TEST_WRITER"
+// These make the test binary a program of its own.
+const (
+	writerEnv   = "FILESTORE_TEST_WRITER"   // works in the folder that it names until it is killed
+	variantEnv  = "FILESTORE_TEST_VARIANT"  // of the configuration of the writer
+	nobodyEnv   = "FILESTORE_TEST_NOBODY"   // checks what happens without permissions
+	backlogEnv  = "FILESTORE_TEST_BACKLOG"  // fills the folder that it names
+	fileSizeEnv = "FILESTORE_TEST_FILESIZE" // works in a folder whose files cannot grow
+)
 
-const iterationsFlag = "kill.iterations"
+// The flags that make the torture longer than in the project's own check.
+const (
+	iterationsFlag = "kill.iterations"
+	outcomesFlag   = "crash.outcomes"
+	flipsFlag      = "flip.bits"
+	gigabytesFlag  = "backlog.mib"
+)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(writerEnv); dir != "" {
-		fmt.Fprintln(os.Stderr, writeUntilKilled(dir))
-		os.Exit(1)
+	for env, program := range map[string]func(string) error{
+		writerEnv: writeUntilKilled, nobodyEnv: asNobody, backlogEnv: fillBacklog, fileSizeEnv: withSmallFiles,
+	} {
+		if arg := os.Getenv(env); arg != "" {
+			if err := program(arg); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 	}
-	flag.Int(iterationsFlag, 20, "how often TestSyncedRecordsSurviveAKill kills a writer")
+	flag.Int(iterationsFlag, 200, "how often TestTortureKill kills a writer")
+	flag.Int(outcomesFlag, 60, "how many states of the disk TestTorturePowerCut tries for each cut")
+	flag.Int(flipsFlag, 1, "how many bits of each byte TestTortureBitFlip inverts")
+	flag.Int(gigabytesFlag, 64, "how large a backlog TestMemoryIsBounded makes")
 	os.Exit(m.Run())
 }
 
-func killConfig(dir string) filestore.Config {
-	return filestore.Config{Dir: dir, SegmentBytes: 64 << 10, Overflow: eventstore.DropOldest, Logger: quiet()}
+func intFlag(name string) int { return flag.Lookup(name).Value.(flag.Getter).Get().(int) }
+
+// program returns the command that runs this test binary as a program.
+func program(t *testing.T, env ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
 }
 
-// writeUntilKilled prints the offset of each record that is durable.
+// killConfig returns one of the configurations that follow each other in the
+// same folder.
+func killConfig(dir string, variant int) filestore.Config {
+	cfg := filestore.Config{
+		Dir: dir, SegmentBytes: 64 << 10, Overflow: eventstore.DropOldest, Logger: quiet(), SyncInterval: 20 * time.Millisecond,
+		OldKeys: []filestore.Key{key("k1")}, OldCodecs: []filestore.Codec{compress.S2{}},
+	}
+	switch variant % 5 {
+	case 1:
+		cfg.Key, cfg.Codec = key("k1"), compress.S2{}
+	case 2:
+		cfg.Durability = filestore.Interval
+	case 3:
+		cfg.Durability = filestore.None
+	}
+	return cfg
+}
+
+// writeUntilKilled prints "d" and the offset of each record that is durable, and
+// "a" and the offset of each that is about to be acknowledged.
 func writeUntilKilled(dir string) error {
-	s, err := filestore.Open(killConfig(dir))
+	variant, err := strconv.Atoi(os.Getenv(variantEnv))
+	if err != nil {
+		return err
+	}
+	s, err := filestore.Open(killConfig(dir, variant))
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	w := writer{s: s}
 	errs := make(chan error)
-	var appending sync.Mutex
 	for range 4 {
-		go func() {
-			for {
-				appending.Lock()
-				off, err := appendNext(ctx, s)
-				appending.Unlock()
-				if err == nil {
-					err = s.Sync(ctx, off)
-				}
-				if err == nil {
-					_, err = fmt.Fprintln(os.Stdout, off)
-				}
-				if err != nil {
-					errs <- err
-					return
-				}
-			}
-		}()
+		go func() { errs <- w.write(ctx) }()
 	}
+	go func() { errs <- w.read(ctx) }()
 	return <-errs
 }
 
-// appendNext appends the payload of the offset that it will have. It finds the
-// offset out with the first record, which is empty.
-func appendNext(ctx context.Context, s *filestore.Store) (uint64, error) {
-	st := s.Stats()
-	if st.Appended == 0 {
-		return s.Append(ctx, nil)
-	}
-	recs, err := s.Peek(ctx, 0, nil, eventstore.Limit{Records: 1})
-	if err != nil {
-		return 0, err
-	}
-	return s.Append(ctx, payload(recs[0].Offset+st.Pending))
+// A writer appends payloads.
+type writer struct {
+	s    *filestore.Store
+	mu   sync.Mutex
+	next uint64 // offset, or 0
 }
 
-func TestSyncedRecordsSurviveAKill(t *testing.T) {
+func (w *writer) write(ctx context.Context) error {
+	for {
+		off, err := w.append(ctx)
+		if err == nil {
+			err = w.s.Sync(ctx, off)
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(os.Stdout, "d %d\n", off)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// append appends the payload of the offset that it will have. The first record
+// is empty, and tells the offset.
+func (w *writer) append(ctx context.Context) (uint64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var rec []byte
+	if w.next > 0 {
+		rec = payload(w.next)
+	}
+	off, err := w.s.Append(ctx, rec)
+	w.next = off + 1
+	return off, err
+}
+
+// read acknowledges most of what it reads.
+func (w *writer) read(ctx context.Context) error {
+	var after uint64
+	for {
+		recs, err := w.s.Peek(ctx, after, nil, eventstore.Limit{Records: 40})
+		if err != nil {
+			return err
+		}
+		after = recs[len(recs)-1].Offset
+		if len(recs) < 20 {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if _, err := fmt.Fprintf(os.Stdout, "a %d\n", recs[10].Offset); err != nil {
+			return err
+		}
+		if err := w.s.Ack(ctx, recs[10].Offset); err != nil {
+			return err
+		}
+	}
+}
+
+// told is what a writer has said before it was killed.
+type told struct {
+	durable []uint64
+	acked   uint64
+}
+
+// TestTortureKill kills a program with SIGKILL again and again while it works,
+// and checks that everything that was durable and not acknowledged is read back,
+// in order and once.
+func TestTortureKill(t *testing.T) {
 	dir := t.TempDir()
-	iterations := flag.Lookup(iterationsFlag).Value.(flag.Getter).Get().(int)
-	total := 0
+	iterations := intFlag(iterationsFlag)
+	durable := 0
+	var acked uint64
 	for i := range iterations {
-		durable := killWriter(t, dir)
-		total += checkAfterKill(t, dir, durable, i)
+		said := killWriter(t, dir, i)
+		durable += len(said.durable)
+		acked = max(acked, said.acked)
+		acked = checkAfterKill(t, dir, said.durable, acked, i)
 		if t.Failed() {
 			return
 		}
 	}
-	if total < iterations {
-		t.Errorf("only %d records were durable in %d runs", total, iterations)
+	t.Logf("%d records were confirmed in %d runs, none was lost", durable, iterations)
+	if durable < iterations {
+		t.Errorf("only %d records were durable in %d runs", durable, iterations)
 	}
 }
 
-// killWriter runs a writer for a moment and returns the offsets that were
-// durable.
-func killWriter(t *testing.T, dir string) []uint64 {
+// killWriter runs a writer for a moment and returns what it has said.
+func killWriter(t *testing.T, dir string, i int) (said told) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), writerEnv+"="+dir)
+	cmd := program(t, writerEnv+"="+dir, variantEnv+"="+strconv.Itoa(i))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -114,15 +210,19 @@ func killWriter(t *testing.T, dir string) []uint64 {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	var durable []uint64
-	for {
+	for begun := false; ; begun = true {
 		line, err := lines.ReadString('\n')
-		if len(durable) == 0 {
-			time.AfterFunc(time.Duration(rand.IntN(100_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		if !begun {
+			time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
 		}
+		var kind string
 		var off uint64
-		if _, scanErr := fmt.Sscanln(line, &off); err == nil && scanErr == nil {
-			durable = append(durable, off)
+		if _, scanErr := fmt.Sscanln(line, &kind, &off); err == nil && scanErr == nil {
+			if kind == "d" {
+				said.durable = append(said.durable, off)
+			} else {
+				said.acked = max(said.acked, off)
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -134,14 +234,14 @@ func killWriter(t *testing.T, dir string) []uint64 {
 	if err := cmd.Wait(); cmd.ProcessState.Exited() {
 		t.Fatalf("the writer ended by itself: %v", err)
 	}
-	return durable
+	return said
 }
 
-// checkAfterKill checks that the durable records are there, in order, and
-// acknowledges most of what there is.
-func checkAfterKill(t *testing.T, dir string, durable []uint64, i int) int {
+// checkAfterKill checks that the durable records that are not acknowledged are
+// there, and acknowledges most of what there is.
+func checkAfterKill(t *testing.T, dir string, durable []uint64, acked uint64, i int) uint64 {
 	t.Helper()
-	s := open(t, killConfig(dir))
+	s := open(t, killConfig(dir, 0))
 	defer mustClose(t, s)
 	there := map[uint64]bool{}
 	var after uint64
@@ -151,8 +251,8 @@ func checkAfterKill(t *testing.T, dir string, durable []uint64, i int) int {
 			t.Fatal(err)
 		}
 		for _, r := range recs {
-			if after > 0 && r.Offset != after+1 {
-				t.Fatalf("run %d: the record %d follows %d", i, r.Offset, after)
+			if after > 0 && r.Offset != after+1 || after == 0 && r.Offset > acked+1 {
+				t.Fatalf("run %d: the record %d follows %d; %d is acknowledged", i, r.Offset, after, acked)
 			}
 			if len(r.Data) > 0 && string(r.Data) != string(payload(r.Offset)) {
 				t.Fatalf("run %d: the record %d is %.60q", i, r.Offset, r.Data)
@@ -162,15 +262,19 @@ func checkAfterKill(t *testing.T, dir string, durable []uint64, i int) int {
 		}
 	}
 	for _, off := range durable {
-		if !there[off] {
+		if !there[off] && off > acked {
 			t.Errorf("run %d: the record %d is lost; %+v", i, off, s.Stats())
 		}
 	}
 	if d := s.Stats().Dropped; d > 0 {
 		t.Errorf("run %d: %d records were dropped", i, d)
 	}
-	if err := s.Ack(t.Context(), after-min(after, uint64(rand.IntN(50)))); err != nil {
+	if after == 0 {
+		return acked
+	}
+	acked = max(acked, after-min(after, uint64(rand.IntN(50))))
+	if err := s.Ack(t.Context(), acked); err != nil {
 		t.Fatal(err)
 	}
-	return len(durable)
+	return acked
 }

@@ -277,9 +277,11 @@ func readPieces(f io.ReaderAt, b []byte, pos int64) ([]byte, error) {
 		return b[:n], nil
 	}
 	whole, good := err, false
-	for i := 0; i < len(b); i += sectorBytes {
-		piece := b[i:min(i+sectorBytes, len(b))]
-		n, err := f.ReadAt(piece, pos+int64(i))
+	for i, size := 0, 0; i < len(b); i += size {
+		at := pos + int64(i)
+		size = min(len(b)-i, int(sectorBytes-at%sectorBytes))
+		piece := b[i : i+size]
+		n, err := f.ReadAt(piece, at)
 		switch {
 		case err == nil:
 			good = true

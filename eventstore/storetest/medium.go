@@ -85,6 +85,14 @@ func (m *Medium) mount() (*simDir, error) {
 // Crash cuts the power: the open store stops working, and what was not synced
 // is gone. It closes the store, and returns when the medium can be opened again.
 func (m *Medium) Crash() {
+	m.stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget()
+}
+
+// stop cuts the power and closes the store.
+func (m *Medium) stop() {
 	m.mu.Lock()
 	m.cutPower()
 	s := m.store
@@ -93,9 +101,6 @@ func (m *Medium) Crash() {
 	if s != nil {
 		_ = s.Close() // cannot succeed without power
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.forget()
 }
 
 func (m *Medium) cutPower() {

@@ -145,21 +145,27 @@ func (d *simDir) Open(name string) (disk.File, error) {
 	if err := d.m.beginRead(d.p); err != nil {
 		return nil, err
 	}
+	return d.find(name)
+}
+
+func (d *simDir) Edit(name string) (disk.File, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if d.p.cut {
+		return nil, ErrPower
+	}
+	if err := cmp.Or(d.m.failWrite, d.m.gone); err != nil {
+		return nil, err
+	}
+	return d.find(name)
+}
+
+func (d *simDir) find(name string) (disk.File, error) {
 	n := d.m.live[name]
 	if n == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return &simFile{d, n, name}, nil
-}
-
-func (d *simDir) Edit(name string) (disk.File, error) {
-	d.m.mu.Lock()
-	err := d.m.failWrite
-	d.m.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	return d.Open(name)
 }
 
 func (d *simDir) Check() error {

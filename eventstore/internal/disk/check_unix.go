@@ -15,7 +15,7 @@ var errReplaced = errors.New("another folder is in its place")
 func sameFile(path string, held os.FileInfo) error {
 	there, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("the folder of the store is gone: %w", err)
+		return fmt.Errorf("the folder of the store is gone or closed: %w", err)
 	}
 	if !os.SameFile(there, held) {
 		return fmt.Errorf("the folder %s of the store is gone: %w", filepath.Dir(path), errReplaced)
