@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/gridlinks/iot-gateway/internal/mqttx"
 	"github.com/gridlinks/iot-gateway/internal/peer"
+	"github.com/gridlinks/iot-gateway/internal/tlsconf"
 )
 
 const patience = 20 * time.Second
@@ -132,6 +135,32 @@ func testPeerMosquittoMutualTLS(t *testing.T, version byte) {
 			require.Error(t, err)
 		})
 	}
+}
+
+// TestPeerMosquittoRenewedCertificate guards that a connection uses the
+// certificate that is in the files when it is made.
+func TestPeerMosquittoRenewedCertificate(t *testing.T) {
+	certs, others := peer.NewCerts(t), peer.NewCerts(t)
+	b := peer.Mosquitto{Certs: &certs}.Start(t)
+	dir := t.TempDir()
+	install := func(certFile, keyFile string) {
+		for to, from := range map[string]string{"own.crt": certFile, "own.key": keyFile} {
+			data, err := os.ReadFile(from)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, to), data, 0o600))
+		}
+	}
+	files := tlsconf.Files{Dir: dir, CA: certs.CA, Cert: "own.crt", Key: "own.key"}
+	eachVersion(t, func(t *testing.T, version byte) {
+		install(certs.ClientCert, certs.ClientKey)
+		o := mqttx.Options{Version: version, Broker: b.Addr(), TLSSource: files.Source(nil)}
+		roundTrip(t, o)
+		install(others.ClientCert, others.ClientKey)
+		_, err := mqttx.Dial(within(t, patience), o)
+		require.Error(t, err, "of another authority")
+		install(certs.ClientCert, certs.ClientKey)
+		roundTrip(t, o)
+	})
 }
 
 func TestPeerMosquittoRefusesCredentials(t *testing.T) {

@@ -139,17 +139,11 @@ func (c *cursor) take(n int) []byte {
 	return taken
 }
 
-// ReadByte makes a cursor an io.ByteReader.
-func (c *cursor) ReadByte() (byte, error) {
-	if b := c.take(1); b != nil {
-		return b[0], nil
-	}
-	return 0, errMalformed
-}
-
 func (c *cursor) uint8() byte {
-	b, _ := c.ReadByte()
-	return b
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
 func (c *cursor) uint16() uint16 {
@@ -167,11 +161,16 @@ func (c *cursor) uint32() uint32 {
 }
 
 func (c *cursor) varint() int {
-	n, err := readVarint(c)
-	if err != nil {
-		c.bad = true
+	n := 0
+	for shift := 0; shift < 28; shift += 7 {
+		b := c.uint8()
+		n |= int(b&0x7f) << shift
+		if b < 0x80 {
+			return n
+		}
 	}
-	return n
+	c.bad = true
+	return 0
 }
 
 func (c *cursor) bytes() []byte  { return c.take(int(c.uint16())) }

@@ -1,4 +1,3 @@
-// Package tlsconf builds TLS client configurations from files.
 package tlsconf
 
 import (
@@ -10,12 +9,12 @@ import (
 	"path/filepath"
 )
 
-// Files names what a TLS client configuration is made of. The zero Files means
-// TLS 1.2 or later, verified against the system's roots.
+// Files names what a TLS configuration is made of. The zero Files means a client
+// with TLS 1.2 or later that verifies servers against the system's roots.
 type Files struct {
 	Dir        string // the folder that relative paths start from
 	CA         string // PEM file of the roots to trust instead of the system's
-	Cert, Key  string // PEM files of the client certificate; both or neither
+	Cert, Key  string // PEM files of the own certificate; both or neither
 	ServerName string // name to verify instead of the host's
 
 	// SkipVerify turns off the verification of the server. Connections are
@@ -23,7 +22,8 @@ type Files struct {
 	SkipVerify bool
 }
 
-// Config reads the files and returns the configuration. Errors name the file.
+// Config reads the files and returns the configuration of a client. Errors name
+// the file.
 func (f Files) Config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.ServerName, InsecureSkipVerify: f.SkipVerify} //nolint:gosec // the caller's explicit choice
 	if f.CA != "" {
@@ -34,7 +34,7 @@ func (f Files) Config() (*tls.Config, error) {
 		c.RootCAs = roots
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, errors.New("tls: a client certificate needs both a certificate file and a key file")
+		return nil, errors.New("tls: a certificate needs both a certificate file and a key file")
 	}
 	if f.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.path(f.Cert), f.path(f.Key))
