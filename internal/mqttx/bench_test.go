@@ -22,16 +22,15 @@ func BenchmarkPublish(b *testing.B) {
 				}
 				defer c.Close()
 				payload := make([]byte, 200)
-				var window [100]mqttx.Publication
+				window := make(chan mqttx.Publication, 100)
 				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					p := &window[i%len(window)]
-					if i >= len(window) {
-						if err := p.Wait(b.Context()); err != nil {
+				for b.Loop() {
+					if len(window) == cap(window) {
+						if err := (<-window).Wait(b.Context()); err != nil {
 							b.Fatal(err)
 						}
 					}
-					*p = c.Publish("bench", qos, false, payload)
+					window <- c.Publish("bench", qos, false, payload)
 				}
 			})
 		}

@@ -29,8 +29,8 @@ func answer(t *testing.T, data []byte, do func(*net.TCPConn)) (addr string) {
 		}
 		_, _ = conn.Read(make([]byte, 1000))
 		_, _ = conn.Write(data)
-		if do != nil {
-			do(conn.(*net.TCPConn)) //nolint:errcheck,forcetypeassert // of a TCP listener
+		if tcp, ok := conn.(*net.TCPConn); ok && do != nil {
+			do(tcp)
 		}
 	}()
 	return ln.Addr().String()

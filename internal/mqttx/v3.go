@@ -72,7 +72,7 @@ func (v *v3) options(o Options, d *dialer) *paho.ClientOptions {
 
 type pahoMessage struct{ paho.Message }
 
-func (m pahoMessage) ack(uint64) { m.Message.Ack() }
+func (m pahoMessage) ack(uint64) { m.Ack() }
 
 func (v *v3) limits() ServerLimits { return ServerLimits{MaximumQoS: 2} }
 
