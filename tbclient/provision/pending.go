@@ -46,9 +46,13 @@ func (p *pending) adopt(asked Request) (Request, bool) {
 		wanted *string
 		chosen string
 	}{
-		{&r.DeviceName, p.DeviceName}, {&r.Token, p.Token},
-		{&r.ClientID, p.ClientID}, {&r.Username, p.Username}, {&r.Password, p.Password},
-		{&r.Certificate, p.Certificate}, {&r.PrivateKey, p.PrivateKey},
+		{&r.DeviceName, p.DeviceName},
+		{&r.Token, p.Token},
+		{&r.ClientID, p.ClientID},
+		{&r.Username, p.Username},
+		{&r.Password, p.Password},
+		{&r.Certificate, p.Certificate},
+		{&r.PrivateKey, p.PrivateKey},
 	} {
 		if *f.wanted != "" && *f.wanted != f.chosen {
 			return asked, false
