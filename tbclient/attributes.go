@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/telemetry"
@@ -13,8 +12,9 @@ import (
 
 // An answer is what the platform says about attributes.
 type answer struct {
-	value  json.RawMessage // of the only key
-	values json.RawMessage // an object
+	points []telemetry.Point
+	value  json.RawMessage // of the only key that was found, without saying which
+	err    error
 }
 
 // Attributes implements gateway.Platform. Attributes that do not exist are left
@@ -40,9 +40,9 @@ func (c *Client) attributes(ctx context.Context, q connector.AttributeQuery) ([]
 		return nil, err
 	}
 	switch {
-	case a.values != nil:
-		return parsePoints(a.values)
-	case a.value == nil, q.Keys[0] == connector.AllAttributes:
+	case a.value == nil:
+		return a.points, a.err
+	case q.Keys[0] == connector.AllAttributes:
 		return nil, nil
 	case len(q.Keys) == 1:
 		v := parseValue(a.value)
@@ -82,7 +82,7 @@ func (c *Client) ask(ctx context.Context, q connector.AttributeQuery) (answer, e
 		delete(c.queries, id)
 		c.mu.Unlock()
 	}()
-	if err := ln.send(ctx, TopicAttributesRequest, appendQuery(nil, id, q), nil); err != nil {
+	if err := ln.send(ctx, TopicAttributesRequest, c.codec.query(id, q), nil); err != nil {
 		return answer{}, err
 	}
 	select {
@@ -95,47 +95,20 @@ func (c *Client) ask(ctx context.Context, q connector.AttributeQuery) (answer, e
 	}
 }
 
-func appendQuery(b []byte, id int64, q connector.AttributeQuery) []byte {
-	b = append(b, `{"id":`...)
-	b = strconv.AppendInt(b, id, 10)
-	b = telemetry.AppendString(append(b, `,"device":`...), q.Device)
-	b = append(b, `,"client":`...)
-	b = strconv.AppendBool(b, !q.Shared)
-	if len(q.Keys) == 1 && q.Keys[0] != connector.AllAttributes {
-		b = telemetry.AppendString(append(b, `,"key":`...), q.Keys[0])
-		return append(b, '}')
-	}
-	b = append(b, `,"keys":[`...)
-	for i, key := range q.Keys {
-		if key == connector.AllAttributes {
-			continue // an empty list means all
-		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = telemetry.AppendString(b, key)
-	}
-	return append(b, "]}"...)
-}
-
 // answered takes an answer to ask. One that nobody waits for any more is
 // dropped.
 func (c *Client) answered(payload []byte) {
-	var m struct {
-		ID     *int64          `json:"id"`
-		Value  json.RawMessage `json:"value"`
-		Values json.RawMessage `json:"values"`
-	}
-	if err := json.Unmarshal(payload, &m); err != nil || m.ID == nil {
+	id, a, err := c.codec.parseAnswer(payload)
+	if err != nil {
 		c.malformed(TopicAttributesResponse, err)
 		return
 	}
 	c.mu.Lock()
-	ch := c.queries[*m.ID]
-	delete(c.queries, *m.ID)
+	ch := c.queries[id]
+	delete(c.queries, id)
 	c.mu.Unlock()
 	if ch != nil {
-		ch <- answer{value: m.Value, values: m.Values}
+		ch <- a
 	}
 }
 

@@ -202,13 +202,15 @@ func (s *sieve) introduce(groups []telemetry.Group) ([]telemetry.Group, error) {
 }
 
 // announce announces d on ln, unless it is, and waits for the acknowledgement.
-func (s *sieve) announce(ln *link, d telemetry.Device) error {
-	if ln.announced[d.Name].is(s.c.names.platform(d.Name)) {
-		return nil
-	}
-	p, err := s.c.connect(s.ctx, ln, d)
-	if err != nil || p == nil {
+func (s *sieve) announce(ln *link, d telemetry.Device) (err error) {
+	var p Publication
+	if pr := ln.announced[d.Name]; pr.is(s.c.names.platform(d.Name)) {
+		p = pr.announcement
+	} else if p, err = s.c.connect(s.ctx, ln, d); err != nil {
 		return err
+	}
+	if p == nil {
+		return nil
 	}
 	if err = p.Wait(s.ctx); err != nil {
 		delete(ln.announced, d.Name)

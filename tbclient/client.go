@@ -100,6 +100,12 @@ type Config struct {
 	// devices stay connected.
 	IdleTimeout time.Duration
 
+	// Protobuf makes the client speak protobuf in place of JSON about the
+	// devices behind the gateway, which the gateway's profile on the platform
+	// has to ask for too. Values then keep their kinds; claims are not
+	// possible.
+	Protobuf bool
+
 	// MaxPayload is the largest payload that the platform takes, in bytes; four
 	// fifths of it are used. A platform that allows less is respected. Zero:
 	// 65536, the server's default.
@@ -160,6 +166,7 @@ type Client struct {
 	count   counters
 	warned  struct{ skipped, oversize, malformed, busy, refused, quarantined quiet }
 	names   names
+	codec   codec
 	rates   limiters // of the devices behind the gateway
 	own     limiters // of the gateway's own device
 
@@ -218,6 +225,7 @@ func New(cfg Config, tr Transport) *Client {
 		cfg:      cfg,
 		tr:       tr,
 		log:      cfg.Logger,
+		codec:    jsonCodec{},
 		turn:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
 		requests: make(map[string]func([]byte)),
@@ -226,6 +234,10 @@ func New(cfg Config, tr Transport) *Client {
 		devices:  make(map[string]*device),
 		stir:     make(chan struct{}, 1),
 		sync:     make(chan struct{}, 1),
+	}
+	if cfg.Protobuf {
+		c.codec = protoCodec{}
+		c.enc.protobuf = true
 	}
 	c.enc.skip = c.skipped
 	c.enc.tooLarge = c.tooLarge

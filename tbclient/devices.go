@@ -24,6 +24,8 @@ type presence struct {
 	as     string // its name on the platform
 	dev    *device
 	active time.Time // when it last had data; kept only if idle devices matter
+
+	announcement Publication // nil if there was none
 }
 
 // is reports whether the device is announced, under that name.
@@ -216,7 +218,7 @@ func (c *Client) connect(ctx context.Context, ln *link, d telemetry.Device) (Pub
 	}
 	c.mu.Unlock()
 	as := c.names.platform(d.Name)
-	payload := appendConnect(nil, as, cmp.Or(d.Profile, "default"))
+	payload := c.codec.connect(as, cmp.Or(d.Profile, "default"))
 	var p Publication
 	if limit := int(ln.maxPayload.Load()); len(payload) > limit {
 		c.tooLarge(d.Name[:min(len(d.Name), 64)], "", len(payload), limit) // and so is all its data
@@ -227,19 +229,12 @@ func (c *Client) connect(ctx context.Context, ln *link, d telemetry.Device) (Pub
 		}
 		c.wantSync(d.Name)
 	}
-	ln.announced[d.Name] = &presence{as: as, dev: dev, active: time.Now()}
+	ln.announced[d.Name] = &presence{as: as, dev: dev, active: time.Now(), announcement: p}
 	return p, nil
 }
 
-func appendConnect(b []byte, name, profile string) []byte {
-	b = telemetry.AppendString(append(b, `{"device":`...), name)
-	b = telemetry.AppendString(append(b, `,"type":`...), profile)
-	return append(b, '}')
-}
-
 func (c *Client) disconnect(ctx context.Context, ln *link, name string) error {
-	p := telemetry.AppendString([]byte(`{"device":`), ln.announced[name].as)
-	if _, err := c.sendPaced(ctx, ln, TopicDisconnect, append(p, '}')); err != nil {
+	if _, err := c.sendPaced(ctx, ln, TopicDisconnect, c.codec.disconnect(ln.announced[name].as)); err != nil {
 		return err
 	}
 	delete(ln.announced, name)

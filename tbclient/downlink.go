@@ -116,24 +116,20 @@ func (dl *downlink) run(lanes *lane.Lanes, key string, job func()) error {
 // update takes a change of a device's shared attributes.
 func (dl *downlink) update(payload []byte) {
 	c := dl.c
-	var m struct {
-		Device string          `json:"device"`
-		Data   json.RawMessage `json:"data"`
+	u, err := c.codec.parseUpdate(payload)
+	if err == nil && u.Device == "" {
+		err = errors.New("the update has no device")
 	}
-	if err := json.Unmarshal(payload, &m); err != nil || m.Device == "" {
-		c.malformed(TopicAttributes, err)
-		return
-	}
-	points, deleted, err := parseUpdate(m.Data)
 	if err != nil {
 		c.malformed(TopicAttributes, err)
 		return
 	}
-	if len(points) == 0 && len(deleted) == 0 {
+	if len(u.Attributes) == 0 && len(u.Deleted) == 0 {
 		return
 	}
 	c.count.updates.Add(1)
-	dl.apply(connector.AttributeUpdate{Device: c.names.own(m.Device), Attributes: points, Deleted: deleted})
+	u.Device = c.names.own(u.Device)
+	dl.apply(u)
 }
 
 // apply has an update carried out in its turn.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gridlinks/iot-gateway/internal/tbproto"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -65,6 +66,7 @@ type encoder struct {
 	skip     func(device, key string)                   // told of values that cannot be sent
 	tooLarge func(device, key string, bytes, limit int) // told of values that fit no payload
 	rename   func(device string) string                 // what the platform calls a device; nil: the same
+	protobuf bool                                       // rather than JSON
 
 	buffers  bufferPool
 	payloads []payload
@@ -73,7 +75,7 @@ type encoder struct {
 	slots   map[string]int // device name: index in devices
 	next    []int          // group: the next group of the same device, or -1
 
-	open    payload // the payload that is being written; its buf is nil if none is
+	open    payload // the payload that is being written; it has no points if none is
 	bounds  bounds
 	device  int            // the device that open's end belongs to
 	ts      int64          // and the time of its element
@@ -85,6 +87,9 @@ type encoder struct {
 
 	latest     []*telemetry.Point // attributes of the current device
 	attributes map[string]int     // key: index in latest
+
+	protoTelemetry  tbproto.TelemetryBuilder
+	protoAttributes tbproto.AttributesBuilder
 }
 
 // An encoded device is one that groups say something about.
@@ -240,33 +245,25 @@ const (
 // put writes p at the end of the open payload, or of a new one if it does not
 // fit, or not at all if it fits into none.
 func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetry.Point) {
+	if e.full(kind, dev) {
+		e.finish()
+	}
 	for {
-		if e.full(kind, dev) {
-			e.finish()
+		var size int
+		switch {
+		case !e.protobuf:
+			size = e.putJSON(kind, dev, ts, element, p)
+		case p.Key == "": // cannot be sent
+			e.skip(e.devices[dev].name, p.Key)
+			return
+		default:
+			size = e.putProto(kind, dev, ts, p)
 		}
-		fresh := e.open.buf == nil
-		if fresh {
-			e.open = payload{buf: e.buffers.get(), attributes: kind.attributes}
-		}
-		buf := e.open.buf
-		mark := len(buf.b)
-		if kind.attributes {
-			buf.b = e.attributesTo(buf.b, dev)
-		} else {
-			buf.b = e.telemetryTo(buf.b, dev, ts, element)
-		}
-		buf.b = telemetry.AppendString(buf.b, p.Key)
-		buf.b = append(buf.b, ':')
-		buf.b = p.Value.AppendJSON(buf.b)
-		size := len(buf.b) + len(telemetryEnd)
 		if size <= e.bounds.bytes {
 			e.commit(kind, dev, ts, p.Key)
 			return
 		}
-		buf.b = buf.b[:mark]
-		if fresh {
-			e.open = payload{}
-			e.buffers.put(buf)
+		if e.open.points == 0 {
 			e.tooLarge(e.devices[dev].name, p.Key, size, e.bounds.bytes)
 			return
 		}
@@ -274,10 +271,64 @@ func (e *encoder) put(kind payload, dev int, ts int64, element bool, p *telemetr
 	}
 }
 
+// putJSON writes p if that makes the open payload no larger than the bounds
+// allow. It returns how large it would be.
+func (e *encoder) putJSON(kind payload, dev int, ts int64, element bool, p *telemetry.Point) int {
+	if e.open.points == 0 {
+		e.open = payload{buf: e.buffers.get(), attributes: kind.attributes}
+	}
+	buf := e.open.buf
+	mark := len(buf.b)
+	if kind.attributes {
+		buf.b = e.attributesTo(buf.b, dev)
+	} else {
+		buf.b = e.telemetryTo(buf.b, dev, ts, element)
+	}
+	buf.b = telemetry.AppendString(buf.b, p.Key)
+	buf.b = append(buf.b, ':')
+	buf.b = p.Value.AppendJSON(buf.b)
+	size := len(buf.b) + len(telemetryEnd)
+	if size <= e.bounds.bytes {
+		return size
+	}
+	buf.b = buf.b[:mark]
+	if mark == 0 {
+		e.buffers.put(buf)
+	}
+	return size
+}
+
+// putProto is putJSON for protobuf.
+func (e *encoder) putProto(kind payload, dev int, ts int64, p *telemetry.Point) int {
+	name := e.devices[dev].platform
+	if e.open.points == 0 {
+		e.open = payload{attributes: kind.attributes}
+		e.protoTelemetry.Reset()
+		e.protoAttributes.Reset()
+	}
+	if kind.attributes {
+		b := &e.protoAttributes
+		b.Device(name)
+		size := b.SizeWith(p.Key, p.Value)
+		if size <= e.bounds.bytes {
+			b.Add(p.Key, p.Value)
+		}
+		return size
+	}
+	b := &e.protoTelemetry
+	b.Device(name)
+	b.At(ts)
+	size := b.SizeWith(p.Key, p.Value)
+	if size <= e.bounds.bytes {
+		b.Add(p.Key, p.Value)
+	}
+	return size
+}
+
 // full reports whether the open payload has as much as the bounds allow besides
 // bytes.
 func (e *encoder) full(kind payload, dev int) bool {
-	if e.open.buf == nil {
+	if e.open.points == 0 {
 		return false
 	}
 	devices := e.bounds.devices
@@ -305,14 +356,21 @@ func (e *encoder) commit(kind payload, dev int, ts int64, key string) {
 
 // finish closes the open payload, if there is one.
 func (e *encoder) finish() {
-	if e.open.buf == nil {
+	if e.open.points == 0 {
 		return
 	}
-	end := telemetryEnd
-	if e.open.attributes {
-		end = attributesEnd
+	switch {
+	case e.protobuf && e.open.attributes:
+		e.open.buf = e.buffers.get()
+		e.open.buf.b = e.protoAttributes.AppendTo(e.open.buf.b)
+	case e.protobuf:
+		e.open.buf = e.buffers.get()
+		e.open.buf.b = e.protoTelemetry.AppendTo(e.open.buf.b)
+	case e.open.attributes:
+		e.open.buf.b = append(e.open.buf.b, attributesEnd...)
+	default:
+		e.open.buf.b = append(e.open.buf.b, telemetryEnd...)
 	}
-	e.open.buf.b = append(e.open.buf.b, end...)
 	e.payloads = append(e.payloads, e.open)
 	e.open = payload{}
 }

@@ -3,6 +3,7 @@ package tbclient
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,4 +165,18 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.SetBytes(int64(size))
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/point")
+}
+
+func TestOriginIsToldInTheMetadata(t *testing.T) {
+	a, b := of("A", at("x", 1, 1), at("y", 1, 2)), of("A", at("z", 1, 3))
+	a.Connector, a.Received = "M\"1", 7
+	b.Connector, b.Received = "M2", 7
+	e := newEncoder()
+	payloads := texts(e.encode([]telemetry.Group{a, b, of("A", at("u", 1, 4))}, bounds{bytes: 1000}))
+	require.Len(t, payloads, 1)
+	now := regexp.MustCompile(`"publishedTs":\d{13}`)
+	require.Len(t, now.FindAllString(payloads[0], -1), 2)
+	require.Equal(t, `{"A":[{"ts":1,"metadata":{"connector":"M\"1","receivedTs":7,N},"values":{"x":1,"y":2}},`+
+		`{"ts":1,"metadata":{"connector":"M2","receivedTs":7,N},"values":{"z":3}},{"ts":1,"values":{"u":4}}]}`,
+		now.ReplaceAllString(payloads[0], "N"))
 }

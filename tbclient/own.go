@@ -308,6 +308,9 @@ func (c *Client) Claim(ctx context.Context, device, secret string, within time.D
 	if within <= 0 {
 		return connector.Invalid(errors.New("tbclient: claim: the time within which it is possible is not positive"))
 	}
+	if device != "" && c.cfg.Protobuf {
+		return connector.Invalid(errors.New("tbclient: claim: devices cannot be claimed over protobuf"))
+	}
 	b := telemetry.AppendString([]byte(`{"secretKey":`), secret)
 	b = strconv.AppendInt(append(b, `,"durationMs":`...), within.Milliseconds(), 10)
 	b = append(b, '}')

@@ -63,7 +63,7 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 	}
 	if limit := int(ln.maxPayload.Load()); len(r.payload) > limit {
 		dl.c.log.Warn("reply is too large for the platform", "topic", r.topic, "bytes", len(r.payload), "limit", limit)
-		r = r.tooLarge(limit)
+		r = dl.c.tooLargeReply(r, limit)
 	}
 	again := func() { dl.offer(r, r.deadline) }
 	if r.topic == TopicRPC {
@@ -83,11 +83,11 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 // that says so is made when the deadline passes.
 const replyGrace = 2 * time.Second
 
-// tooLarge replaces r by a reply that says why.
-func (r reply) tooLarge(limit int) reply {
+// tooLargeReply replaces r by a reply that says why.
+func (c *Client) tooLargeReply(r reply, limit int) reply {
 	err := fmt.Errorf("the result has %d bytes, and the platform takes %d", len(r.payload), limit)
 	if r.topic == TopicRPC {
-		small := callReply(r.device, r.id, telemetry.Value{}, err)
+		small := c.callReply(r.device, r.id, telemetry.Value{}, err)
 		small.deadline = r.deadline
 		return small
 	}

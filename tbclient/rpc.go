@@ -22,36 +22,24 @@ var ErrMethod = errors.New("method not found")
 // call takes a remote procedure call to a device.
 func (dl *downlink) call(payload []byte) {
 	c := dl.c
-	var m struct {
-		Device string `json:"device"`
-		Data   struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-			Params json.RawMessage `json:"params"`
-		} `json:"data"`
-	}
-	err := json.Unmarshal(payload, &m)
 	deadline := time.Now().Add(c.cfg.RPCTimeout)
-	id, idErr := strconv.ParseInt(string(m.Data.ID), 10, 64)
-	if err == nil && (m.Device == "" || idErr != nil || m.Data.Method == "") {
-		err = errors.New("the call has no device, id or method")
-	}
+	m, err := c.codec.parseCall(payload)
 	if err != nil {
 		c.malformed(TopicRPC, err)
-		if m.Device != "" && idErr == nil {
-			dl.offer(callReply(m.Device, id, telemetry.Value{}, errors.New("malformed call")), deadline)
+		if m.device != "" && m.numbered {
+			dl.offer(c.callReply(m.device, m.id, telemetry.Value{}, errors.New("malformed call")), deadline)
 		}
 		return
 	}
 	c.count.calls.Add(1)
-	r := connector.RPCRequest{Device: c.names.own(m.Device), ID: id, Method: m.Data.Method, Params: m.Data.Params}
+	r := connector.RPCRequest{Device: c.names.own(m.device), ID: m.id, Method: m.method, Params: m.params}
 	err = dl.run(&dl.devices, r.Device, func() {
 		v, err := dl.carryOut(deadline, r, dl.d.HandleRPC)
-		dl.put(callReply(m.Device, r.ID, v, err), deadline)
+		dl.put(c.callReply(m.device, r.ID, v, err), deadline)
 	})
 	if err != nil {
 		c.busy(r.Device, err)
-		dl.offer(callReply(m.Device, r.ID, telemetry.Value{}, err), deadline)
+		dl.offer(c.callReply(m.device, r.ID, telemetry.Value{}, err), deadline)
 	}
 }
 
@@ -121,13 +109,9 @@ func (c *Client) ownMethod(ctx context.Context, r connector.RPCRequest) (telemet
 }
 
 // callReply is the reply to a call to a device.
-func callReply(device string, id int64, v telemetry.Value, err error) reply {
-	b := telemetry.AppendString([]byte(`{"device":`), device)
-	b = append(b, `,"id":`...)
-	b = strconv.AppendInt(b, id, 10)
-	b = append(b, `,"data":`...)
-	b = appendResult(b, v, err, code(err))
-	return reply{topic: TopicRPC, payload: append(b, '}'), device: device, id: id}
+func (c *Client) callReply(device string, id int64, v telemetry.Value, err error) reply {
+	payload := c.codec.reply(device, id, appendResult(nil, v, err, code(err)))
+	return reply{topic: TopicRPC, payload: payload, device: device, id: id}
 }
 
 // code returns what the reference gateway calls an error, or 0.
