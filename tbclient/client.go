@@ -12,7 +12,6 @@ import (
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/internal/backoff"
-	"github.com/gridlinks/iot-gateway/internal/mqttx"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -38,10 +37,16 @@ type Config struct {
 	// certificate is verified unless TLS says otherwise.
 	TLS *tls.Config
 
-	// TLSSource, if not nil, is used in place of TLS: it returns the
-	// configuration of the next connection, so that certificates can change
-	// while the client runs.
-	TLSSource func() (*tls.Config, error)
+	// TLSFiles, if not nil, is used in place of TLS. The files are read again
+	// when they have changed, and it is logged when a certificate is about to
+	// expire.
+	TLSFiles *TLSFiles
+
+	// Credentials, if not nil, is called before each connection and sets the
+	// credentials, and TLS if they are a certificate, of a copy of the Config.
+	// It may take its time, until ctx is done; data is stored meanwhile. See the
+	// package tbclient/provision.
+	Credentials func(ctx context.Context, cfg *Config) error
 
 	// Proxy is the address of a proxy to connect through, such as
 	// "http://user:password@host:3128" or "socks5://host:1080".
@@ -94,6 +99,10 @@ type Config struct {
 	// when the client ends. IgnoreRenames makes the client not follow.
 	Names         string
 	IgnoreRenames bool
+
+	// KeepUnsynced makes the client not ask for the shared attributes of
+	// devices that have been announced, even if their connector wants them.
+	KeepUnsynced bool
 
 	// IdleTimeout is how long a device may be without data until the platform
 	// is told that it is disconnected. Its next data connects it again. Zero:
@@ -197,24 +206,7 @@ var _ gateway.Platform = (*Client)(nil)
 
 // Dial returns a client that connects to cfg.Broker when it is run.
 func Dial(cfg Config) *Client {
-	cfg.setDefaults()
-	o := mqttx.Options{
-		Broker:         cfg.Broker,
-		ClientID:       cfg.ClientID,
-		Username:       cfg.Username,
-		Password:       cfg.Password,
-		KeepAlive:      cfg.KeepAlive,
-		ConnectTimeout: cfg.ConnectTimeout,
-		WriteTimeout:   cfg.WriteTimeout,
-		Version:        byte(cfg.Version),
-		TLS:            cfg.TLS,
-		TLSSource:      cfg.TLSSource,
-		Proxy:          cfg.Proxy,
-	}
-	if cfg.AccessToken != "" {
-		o.Username, o.Password = cfg.AccessToken, ""
-	}
-	return New(cfg, mqttTransport{o})
+	return New(cfg, newMQTTTransport(cfg))
 }
 
 // New returns a client that works over tr. It uses neither the address nor the
@@ -264,6 +256,11 @@ func (c *Client) Run(ctx context.Context, d gateway.Downlink) error {
 	defer c.running.Store(false)
 	dl := newDownlink(ctx, c, d)
 	defer dl.finish()
+	if f := c.cfg.TLSFiles; f != nil {
+		var watch sync.WaitGroup
+		watch.Go(func() { f.files().WarnExpiry(ctx, c.log, f.warnDays(), f.CheckEvery) })
+		defer watch.Wait()
+	}
 	delay := backoff.Backoff{Shortest: c.cfg.ShortestBackoff, Longest: c.cfg.LongestBackoff}
 	var state report
 	for ctx.Err() == nil {

@@ -74,6 +74,9 @@ const syncers = 8
 
 // wantSync has the shared attributes of a device asked for.
 func (c *Client) wantSync(name string) {
+	if c.cfg.KeepUnsynced {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unsynced = append(c.unsynced, name)

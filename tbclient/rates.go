@@ -21,24 +21,10 @@ type Rates struct {
 	DataPoints        string // values of telemetry
 }
 
-// Validate returns an error that names what is not a list of limits.
-func (r Rates) Validate() error {
-	var errs []error
-	for _, f := range r.fields() {
-		if _, err := parseRates(*f.text); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", f.name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-type rateField struct {
-	name string
-	text *string
-}
-
-func (r *Rates) fields() [3]rateField {
-	return [3]rateField{{"messages", &r.Messages}, {"telemetry messages", &r.TelemetryMessages}, {"data points", &r.DataPoints}}
+// CheckRates returns an error if list is not a list of limits as in [Rates].
+func CheckRates(list string) error {
+	_, err := parseRates(list)
+	return err
 }
 
 // A rate allows count tokens in a period.
@@ -207,15 +193,20 @@ type limiters struct {
 // set combines the rates of the configuration with those that the platform
 // told.
 func (l *limiters) set(all ...Rates) (err error) {
-	for i, lim := range [...]*limiter{&l.messages, &l.telemetry, &l.points} {
-		var rates []rate
-		for _, r := range all {
-			parsed, parseErr := parseRates(*r.fields()[i].text)
-			rates = append(rates, parsed...)
-			err = errors.Join(err, parseErr)
-		}
-		lim.set(rates)
+	var messages, telemetry, points []rate
+	add := func(to *[]rate, list string) {
+		rates, parseErr := parseRates(list)
+		*to = append(*to, rates...)
+		err = errors.Join(err, parseErr)
 	}
+	for _, r := range all {
+		add(&messages, r.Messages)
+		add(&telemetry, r.TelemetryMessages)
+		add(&points, r.DataPoints)
+	}
+	l.messages.set(messages)
+	l.telemetry.set(telemetry)
+	l.points.set(points)
 	return err
 }
 

@@ -28,8 +28,8 @@ func TestRatesAreReadAsThePlatformWritesThem(t *testing.T) {
 		require.ErrorContains(t, err, fmt.Sprintf("%q", text))
 		require.Equal(t, []rate{{7, time.Second}}, got, "the others apply")
 	}
-	require.ErrorContains(t, Rates{DataPoints: "x"}.Validate(), `data points: rate limit "x"`)
-	require.NoError(t, Rates{"1:1", "2:2", ""}.Validate())
+	require.ErrorContains(t, CheckRates("1:1,x"), `rate limit "x"`)
+	require.NoError(t, CheckRates("1:1,2:2"))
 }
 
 func TestALimiterNeverAllowsMoreThanItsRates(t *testing.T) {

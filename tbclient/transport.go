@@ -2,6 +2,7 @@ package tbclient
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -59,11 +60,62 @@ type Publication interface {
 
 // mqttTransport is the Transport of Dial.
 type mqttTransport struct {
-	options mqttx.Options
+	cfg Config
+	tls func() (*tls.Config, error) // nil: cfg.TLS
+}
+
+func newMQTTTransport(cfg Config) mqttTransport {
+	cfg.setDefaults()
+	t := mqttTransport{cfg: cfg}
+	if cfg.TLSFiles != nil {
+		t.tls = cfg.TLSFiles.files().Source(func(err error) {
+			if err != nil {
+				cfg.Logger.Error("changed certificate files are broken, going on with what they were", "error", err)
+				return
+			}
+			cfg.Logger.Info("certificate files are good again")
+		})
+	}
+	return t
+}
+
+// options returns what the next connection is made with.
+func (t mqttTransport) options(ctx context.Context) (mqttx.Options, error) {
+	cfg := t.cfg
+	if t.tls != nil {
+		var err error
+		if cfg.TLS, err = t.tls(); err != nil {
+			return mqttx.Options{}, err
+		}
+	}
+	if cfg.Credentials != nil {
+		if err := cfg.Credentials(ctx, &cfg); err != nil {
+			return mqttx.Options{}, err
+		}
+	}
+	o := mqttx.Options{
+		Broker:         cfg.Broker,
+		Version:        byte(cfg.Version),
+		ClientID:       cfg.ClientID,
+		Username:       cfg.Username,
+		Password:       cfg.Password,
+		KeepAlive:      cfg.KeepAlive,
+		ConnectTimeout: cfg.ConnectTimeout,
+		WriteTimeout:   cfg.WriteTimeout,
+		TLS:            cfg.TLS,
+		Proxy:          cfg.Proxy,
+	}
+	if cfg.AccessToken != "" {
+		o.Username, o.Password = cfg.AccessToken, ""
+	}
+	return o, nil
 }
 
 func (t mqttTransport) Connect(ctx context.Context, receive func(topic string, payload []byte)) (Session, error) {
-	o := t.options
+	o, err := t.options(ctx)
+	if err != nil {
+		return nil, err
+	}
 	o.Receive = func(m mqttx.Message) {
 		receive(m.Topic, m.Payload)
 		m.Ack()

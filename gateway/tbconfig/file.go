@@ -15,15 +15,53 @@ type File struct {
 	ThingsBoard ThingsBoard `json:"thingsboard"`
 	Storage     Storage     `json:"storage"`
 	Connectors  []Entry     `json:"connectors"`
+
+	// HandleRenaming is where the original looks for the setting, in spite of
+	// its documentation.
+	HandleRenaming *bool `json:"handleDeviceRenaming"`
 }
 
 // ThingsBoard is the section about the platform.
 type ThingsBoard struct {
 	Host           string          `json:"host"`
 	Port           int             `json:"port"`       // zero: 1883
+	QoS            *int            `json:"qos"`        // always 1
 	KeepAlive      int             `json:"keep_alive"` // seconds; zero: 120
+	ProxyHost      string          `json:"proxy_host"` // of an HTTP proxy
+	ProxyPort      int             `json:"proxy_port"` // zero: 3128
 	Security       Security        `json:"security"`
+	Provisioning   *Provisioning   `json:"provisioning"`
 	ReportStrategy *ReportStrategy `json:"reportStrategy"`
+
+	HandleRenaming *bool    `json:"handleDeviceRenaming"`                 // follow renamed devices; default: true
+	Sync           *bool    `json:"syncDevicesSharedAttributesOnConnect"` // default: true
+	Latency        bool     `json:"latencyDebugMode"`
+	Activity       Activity `json:"checkingDeviceActivity"`
+
+	// Rate limits of the gateway's own device and of those behind it, such as
+	// "10:1,300:60". Without them, and with a name that begins with DEFAULT_,
+	// those of the ThingsBoard cloud apply to hosts of the cloud, and none to
+	// others.
+	RateLimits               *string `json:"rateLimits"` // messages of telemetry
+	DataPointRateLimits      *string `json:"dpRateLimits"`
+	MessagesRateLimits       *string `json:"messagesRateLimits"`
+	DeviceRateLimits         *string `json:"deviceRateLimits"` // messages of telemetry
+	DeviceDPRateLimits       *string `json:"deviceDpRateLimits"`
+	DeviceMessagesRateLimits *string `json:"deviceMessagesRateLimits"`
+
+	// Additions: the version of MQTT, 4 for 3.1.1 or 5; the tbclient.Config's
+	// Confirm and Protobuf; and the folder of what the client keeps, which is
+	// "state" in that of the stored data by default.
+	MQTTVersion    int     `json:"mqttVersion"`
+	ConfirmSeconds float64 `json:"confirmSeconds"`
+	Protobuf       bool    `json:"protobuf"`
+	StateFolder    string  `json:"stateFolder"`
+}
+
+// Activity is about devices that have no data any more.
+type Activity struct {
+	Check   bool `json:"checkDeviceInactivity"`
+	Timeout int  `json:"inactivityTimeoutSeconds"` // zero: 50
 }
 
 // Security says how the gateway and the platform know each other. File names
@@ -38,7 +76,23 @@ type Security struct {
 	CACert      string `json:"caCert"`
 	Cert        string `json:"cert"`
 	PrivateKey  string `json:"privateKey"`
-	Insecure    bool   `json:"insecure"` // do not verify the platform's certificate
+	Insecure    bool   `json:"insecure"`            // do not verify the platform's certificate
+	CheckPeriod int    `json:"checkCertPeriod"`     // seconds between looks at the expiry of certificates; zero: 86400
+	DaysLeft    int    `json:"certificateDaysLeft"` // when warnings begin; zero: 3
+}
+
+// Provisioning says how to get credentials from the platform if there is no
+// section security.
+type Provisioning struct {
+	Type        string `json:"type"` // ACCESS_TOKEN (default), MQTT_BASIC or X509_CERTIFICATE
+	DeviceName  string `json:"deviceName"`
+	Key         string `json:"provisionDeviceKey"`
+	Secret      string `json:"provisionDeviceSecret"`
+	AccessToken string `json:"access_token"`
+	ClientID    string `json:"client_id"`
+	Username    string `json:"username"`
+	Password    string `json:"password"`
+	CACert      string `json:"caCert"`
 }
 
 // Storage is the section about the event store.

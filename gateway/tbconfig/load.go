@@ -59,11 +59,17 @@ func Load(path string, types ...connector.Type) ([]gateway.Option, error) {
 // options returns the options of the sections but the storage and the
 // connectors.
 func (f *File) options(dir string, log *slog.Logger) ([]gateway.Option, error) {
-	cfg, err := f.ThingsBoard.client(dir, log)
+	if f.ThingsBoard.HandleRenaming == nil {
+		f.ThingsBoard.HandleRenaming = f.HandleRenaming
+	}
+	cfg, err := f.ThingsBoard.client(dir, f.stateFolder(dir), log)
 	if err != nil {
 		return nil, err
 	}
 	opts := []gateway.Option{gateway.WithPlatform(tbclient.Dial(cfg))}
+	if f.ThingsBoard.Latency {
+		opts = append(opts, gateway.WithOrigin())
+	}
 	if rs := f.ThingsBoard.ReportStrategy; rs != nil {
 		p, err := rs.Policy()
 		if err != nil {
@@ -72,6 +78,19 @@ func (f *File) options(dir string, log *slog.Logger) ([]gateway.Option, error) {
 		opts = append(opts, gateway.WithReportPolicy(p))
 	}
 	return opts, nil
+}
+
+// stateFolder returns the folder of what the platform client keeps. dir is that
+// of the file.
+func (f *File) stateFolder(dir string) string {
+	switch {
+	case f.ThingsBoard.StateFolder != "":
+		return resolve(dir, f.ThingsBoard.StateFolder)
+	case lower(f.Storage.Type) == "memory":
+		return filepath.Join(dir, "state")
+	default:
+		return filepath.Join(f.Storage.files().Dir, "state")
+	}
 }
 
 // configured is a connector with its place in a gateway.
@@ -154,19 +173,15 @@ func (b broken) Run(context.Context, connector.Host) error { return connector.Pe
 func warnIgnored(raw []byte, log *slog.Logger) {
 	var f struct {
 		ThingsBoard struct {
-			RemoteShell         bool            `json:"remoteShell"`
-			RemoteConfiguration bool            `json:"remoteConfiguration"`
-			LatencyDebugMode    bool            `json:"latencyDebugMode"`
-			Provisioning        json.RawMessage `json:"provisioning"`
+			RemoteShell         bool `json:"remoteShell"`
+			RemoteConfiguration bool `json:"remoteConfiguration"`
+			QoS                 *int `json:"qos"`
 			Statistics          struct {
 				Enable bool `json:"enable"`
 			} `json:"statistics"`
 			DeviceFiltering struct {
 				Enable bool `json:"enable"`
 			} `json:"deviceFiltering"`
-			Activity struct {
-				Check bool `json:"checkDeviceInactivity"`
-			} `json:"checkingDeviceActivity"`
 		} `json:"thingsboard"`
 		GRPC struct {
 			Enabled bool `json:"enabled"`
@@ -182,11 +197,9 @@ func warnIgnored(raw []byte, log *slog.Logger) {
 	}{
 		{"thingsboard.remoteShell", tb.RemoteShell},
 		{"thingsboard.remoteConfiguration", tb.RemoteConfiguration},
-		{"thingsboard.latencyDebugMode", tb.LatencyDebugMode},
-		{"thingsboard.provisioning", len(tb.Provisioning) > 0},
+		{"thingsboard.qos", tb.QoS != nil && *tb.QoS != 1},
 		{"thingsboard.statistics.enable", tb.Statistics.Enable},
 		{"thingsboard.deviceFiltering.enable", tb.DeviceFiltering.Enable},
-		{"thingsboard.checkingDeviceActivity.checkDeviceInactivity", tb.Activity.Check},
 		{"grpc.enabled", f.GRPC.Enabled},
 	} {
 		if s.on {
