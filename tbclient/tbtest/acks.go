@@ -13,7 +13,7 @@ import (
 const maxUnacked = 1 << 16
 
 // holdFor is how long acknowledgements that are to be reordered wait for others.
-const holdFor = 20 * time.Millisecond
+const holdFor = 100 * time.Millisecond
 
 // An ack is an acknowledgement that is due.
 type ack struct {

@@ -52,7 +52,7 @@ func (s *Server) Freeze(on bool) { s.faults.freeze(on) }
 func (s *Server) Delay(d time.Duration) { s.faults.set(func(f *faults) { f.delay = d }) }
 
 // Reorder makes the server send each window of acknowledgements in the opposite
-// order. Those that wait for others longer than 20 milliseconds are sent without
+// order. Those that wait for others longer than 100 milliseconds are sent without
 // them. A window of 0 or 1 keeps the order.
 func (s *Server) Reorder(window int) { s.faults.set(func(f *faults) { f.window = window }) }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -84,9 +85,22 @@ func (se *session) run() {
 	switch {
 	case errors.As(err, &r):
 		se.disconnect(r.reason)
+		se.hangUp()
 	case errors.As(err, &malformed), errors.Is(err, errTooLarge):
 		se.disconnect(reasonMalformed)
+		se.hangUp()
 	}
+}
+
+// hangUp ends the connection so that the client receives what was sent to it:
+// closing with unread input would discard it.
+func (se *session) hangUp() {
+	c, ok := se.conn.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil {
+		return
+	}
+	_ = se.conn.SetReadDeadline(time.Now().Add(grace))
+	_, _ = io.Copy(io.Discard, se.conn)
 }
 
 // serve handles packets until the session ends.
