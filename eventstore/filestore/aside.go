@@ -20,7 +20,11 @@ func (m *medium) discard(t trash) error {
 	if !t.damaged {
 		return m.dir.Remove(t.name)
 	}
-	return m.dir.Rename(t.name, strings.TrimSuffix(t.name, segmentSuffix)+asideSuffix)
+	return m.dir.Rename(t.name, asideName(t.name))
+}
+
+func asideName(segment string) string {
+	return strings.TrimSuffix(segment, segmentSuffix) + asideSuffix
 }
 
 // isAside reports whether name is the one of a damaged segment that is kept.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/eventstore/internal/disk"
@@ -60,7 +61,7 @@ func (s *Store) recover() error {
 // findSegments lists the segments, with what their headers say.
 func (s *Store) findSegments(entries []disk.Entry) error {
 	for _, e := range entries {
-		if e.Name == cursorTemp {
+		if e.Name == cursorTemp || strings.HasSuffix(e.Name, repairSuffix) {
 			s.garbage = append(s.garbage, trash{name: e.Name})
 		}
 		if isAside(e.Name) {
@@ -78,39 +79,41 @@ func (s *Store) findSegments(entries []disk.Entry) error {
 			g.newest = time.Now()
 		}
 		s.segments = append(s.segments, g)
-		if _, err := identify(s.dir, s.format, g); err != nil {
+		l, err := identify(s.dir, g)
+		if err == nil {
+			err = s.format.readable(l)
+		}
+		if err != nil && !errors.Is(err, errBadHeader) {
 			return fmt.Errorf("segment %s: %w", g.name(), err)
 		}
 	}
 	return nil
 }
 
-// identify sets how the file of g is to be read. It reports whether the header
-// is intact, and returns an error if f lacks what it takes to read the file.
-func identify(d disk.Dir, f *format, g *segment) (sound bool, err error) {
+// identify sets how the file of g is to be read, and returns what its header
+// says. Without one that can be read, which is an errBadHeader, it finds out by
+// the first record.
+func identify(d disk.Dir, g *segment) (label, error) {
 	g.head, g.packed = headerSize, true
 	file, err := d.Open(g.name())
 	if err != nil {
-		return false, nil //nolint:nilerr // whoever reads the records reports it
+		return label{}, fmt.Errorf("%w: %w", errBadHeader, err)
 	}
-	b, _ := readPieces(file, make([]byte, sectorBytes), 0)
+	b, err := readPieces(file, make([]byte, min(g.written, maxChunkBytes)), 0)
 	_ = file.Close() // it was only read
-	l, err := readLabel(b, g.first)
-	if errors.Is(err, errNewVersion) {
-		return false, err
-	}
 	if err != nil {
-		if len(b) > packedStart && intact(b[packedStart:], g.first) {
-			g.head = packedStart
-		}
-		return false, nil
+		return label{}, fmt.Errorf("%w: %w", errBadHeader, err)
 	}
-	if l.version == plainVersion {
-		g.packed = false
-	} else {
+	l, err := readLabel(b, g.first)
+	switch {
+	case err != nil && len(b) > packedStart && intact(b[packedStart:], g.first):
 		g.head = packedStart
+	case err == nil && l.version == packedVersion:
+		g.head = packedStart
+	case err == nil:
+		g.packed = false
 	}
-	return true, f.readable(l)
+	return l, err
 }
 
 // recoverLast reads the newest segment, removes what a crash has left of an
@@ -163,12 +166,21 @@ func hasHeader(f disk.File, header []byte) bool {
 	return err == nil && bytes.Equal(b, header)
 }
 
-// scan returns the end of the last intact record of g, and the damaged ones
-// before.
-func scan(f disk.File, form *format, g *segment) (end place, lost []span, err error) {
-	r := reader{format: form, limit: g.written, end: math.MaxUint64, packed: g.packed, lenient: true}
+// newScan returns a reader of all that the file of g holds.
+func newScan(form *format, g *segment) *reader {
+	r := &reader{format: form, limit: g.written, end: math.MaxUint64, packed: g.packed, lenient: true}
+	if g.next > g.first {
+		r.end = g.next
+	}
 	r.place = place{g, g.first, g.head}
 	r.chunk = &chunk{buf: make([]byte, 0, maxChunkBytes)}
+	return r
+}
+
+// scan returns the end of the last intact record of g, which is the newest
+// segment, and the damaged ones before.
+func scan(f disk.File, form *format, g *segment) (end place, lost []span, err error) {
+	r := newScan(form, g)
 	for r.place.pos < r.limit {
 		end = r.place
 		damaged, err := r.next(f)

@@ -71,6 +71,15 @@ func (m *Medium) OpenConfig(cfg filestore.Config) (*filestore.Store, error) {
 	return s, nil
 }
 
+// Repair repairs the files on the medium, as filestore.Repair does.
+func (m *Medium) Repair(cfg filestore.Config) (filestore.Repaired, error) {
+	d, err := m.mount()
+	if err != nil {
+		return filestore.Repaired{}, err
+	}
+	return filestore.RepairOn(d, cfg, nil)
+}
+
 func (m *Medium) mount() (*simDir, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
