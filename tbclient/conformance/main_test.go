@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/stretchr/testify/require"
 

@@ -130,7 +130,7 @@ func (f *faults) refuseConnect(version byte) byte {
 	const unavailable = 3
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	reason := byte(0)
+	var reason byte
 	switch {
 	case f.backend:
 		reason = reasonUnavailable

@@ -112,11 +112,13 @@ func TestRequestsForProvisioningThatFail(t *testing.T) {
 	converse(t, srv, mqtt5, provisionLogin(), askFor(`"deviceName":"d"`, failure),
 		askFor(`"credentialsType":"X509_CERTIFICATE","hash":"no certificate"`, failure),
 		publish("/provision/request", `{"provisionDeviceKey":"pk","provisionDeviceSecret":"other"}`, "PUBACK", `PUBLISH /provision/response {"errorMsg":"$any","status":"NOT_FOUND"}`))
-	for _, bad := range []string{`[]`, `{}`, `{"provisionDeviceKey":"pk"}`,
+	for _, bad := range []string{
+		`[]`, `{}`, `{"provisionDeviceKey":"pk"}`,
 		`{"provisionDeviceKey":"pk","provisionDeviceSecret":"ps","credentialsType":"ACCESS_TOKEN"}`,
 		`{"provisionDeviceKey":"pk","provisionDeviceSecret":"ps","credentialsType":"MQTT_BASIC"}`,
 		`{"provisionDeviceKey":"pk","provisionDeviceSecret":"ps","credentialsType":"X509_CERTIFICATE"}`,
-		`{"provisionDeviceKey":"pk","provisionDeviceSecret":"ps","credentialsType":"LWM2M_CREDENTIALS"}`} {
+		`{"provisionDeviceKey":"pk","provisionDeviceSecret":"ps","credentialsType":"LWM2M_CREDENTIALS"}`,
+	} {
 		converse(t, srv, mqtt5, provisionLogin(), publish("/provision/request", bad, "PUBACK 131", "closed"))
 	}
 	require.Empty(t, srv.Provisioned())

@@ -84,7 +84,8 @@ func address(broker string) (host string, encrypted bool, err error) {
 // close ends the connection and waits until nothing reads it any more.
 func (c *conn) close() {
 	_ = c.net.Close()
-	for range c.events { //nolint:revive // what still comes is of no interest
+	for range c.events {
+		continue // what still comes is of no interest
 	}
 	c.reading.Wait()
 }
@@ -223,9 +224,11 @@ func event(p *packets.Packet) string {
 			name += " " + strconv.Itoa(int(p.ReasonCode))
 		}
 	case packets.Suback:
-		for _, code := range p.ReasonCodes {
-			name += " " + strconv.Itoa(int(code))
+		codes := make([]string, len(p.ReasonCodes))
+		for i, code := range p.ReasonCodes {
+			codes[i] = strconv.Itoa(int(code))
 		}
+		name += " " + strings.Join(codes, " ")
 	case packets.Disconnect:
 		name += " " + strconv.Itoa(int(p.ReasonCode))
 	case packets.Publish:
