@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 
 	"github.com/gridlinks/iot-gateway/internal/backoff"
@@ -35,8 +36,7 @@ func (r *run) download(ctx context.Context, id identity, have int64) (err error)
 	if _, err := f.Seek(have, io.SeekStart); err != nil {
 		return err
 	}
-	r.requests++
-	d := &transfer{run: r, id: id, request: r.requests}
+	d := &transfer{run: r, id: id, request: rand.Int64N(1 << 31)}
 	for synced := have; have < id.Size; {
 		chunk, err := d.chunk(ctx, have/size, min(size, id.Size-have))
 		if err != nil {
@@ -57,8 +57,9 @@ func (r *run) download(ctx context.Context, id identity, have int64) (err error)
 	return f.Sync()
 }
 
-// A transfer is one download. Its request is a number of its own, since the
-// platform remembers what package a request is about.
+// A transfer is one download. Its request is a number that no other download is
+// likely to have, be it of another kind, since the platform remembers for each
+// number what package it is about, as long as the connection lives.
 type transfer struct {
 	*run
 	id          identity

@@ -214,6 +214,13 @@ func (f *fake) chunks() (numbers []int) {
 	return numbers
 }
 
+// first returns the number of the first download.
+func (f *fake) first() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[0].request
+}
+
 // reported returns the states since the last call.
 func (f *fake) reported() []string {
 	f.mu.Lock()

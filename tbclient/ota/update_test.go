@@ -111,6 +111,12 @@ func TestSoftwareHasKeysOfItsOwn(t *testing.T) {
 		require.Equal(t, "2", f.value("current_sw_version"))
 		require.Equal(t, "sw", f.asked[0].kind)
 		require.Equal(t, filepath.Join(dir, "sw.bin"), i.images[0].Path)
+
+		// The platform would give the one for the other.
+		defer run(t, ota.New(config(dir, i)), f)()
+		idle(t)
+		require.Equal(t, "fw", f.asked[len(f.asked)-1].kind)
+		require.NotEqual(t, f.first(), f.asked[len(f.asked)-1].request)
 	})
 }
 
@@ -135,7 +141,7 @@ func TestAPackageThatIsAnnouncedDuringADownloadTakesItsPlace(t *testing.T) {
 		f.announce(pkg("2", one))
 		hold := make(chan struct{})
 		f.hook(func(a ask) ([]byte, bool, error) {
-			if a.chunk == 3 && a.request == 1 {
+			if a.chunk == 3 && a.request == f.first() {
 				<-hold // the announcement comes meanwhile
 				return nil, true, errOffline
 			}
@@ -157,7 +163,7 @@ func TestAPackageThatIsAnnouncedDuringADownloadTakesItsPlace(t *testing.T) {
 		require.Len(t, i.images, 1)
 		require.Equal(t, "3", i.images[0].Version)
 		require.Equal(t, two, i.bytes[0])
-		require.NotEqual(t, f.asked[0].request, f.asked[len(f.asked)-1].request, "the platform would give the old package")
+		require.NotEqual(t, f.first(), f.asked[len(f.asked)-1].request, "the platform would give the old package")
 	})
 }
 

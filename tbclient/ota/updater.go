@@ -70,7 +70,6 @@ type run struct {
 	title, version string // that run now
 	state          state  // that was reported last
 	failed         *record
-	requests       int64
 }
 
 // A job is the update to one package.

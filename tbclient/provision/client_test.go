@@ -44,7 +44,7 @@ func TestAClientConnectsWithItsCredentials(t *testing.T) {
 		log := slog.New(slog.DiscardHandler)
 		path := filepath.Join(t.TempDir(), ".credentials")
 		trust := &tls.Config{RootCAs: certs.Roots, MinVersion: tls.VersionTLS12}
-		_, err = provision.LoadOrRequest(t.Context(), path, provision.Request{
+		_, err = provision.LoadOrRequest(soon(t), path, provision.Request{
 			Broker: srv.URL(), TLS: trust, Key: "key", Secret: "secret", DeviceName: "Plant 7", Type: typ, Logger: log,
 		})
 		require.NoError(t, err)

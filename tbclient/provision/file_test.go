@@ -111,9 +111,9 @@ func TestWhatIsNotUsableIsNotLoadedAndNotSaved(t *testing.T) {
 func TestCredentialsInTheFileAreNotAskedForAgain(t *testing.T) {
 	p := newPlatform(t, nil)
 	path := filepath.Join(t.TempDir(), ".credentials")
-	c, err := provision.LoadOrRequest(t.Context(), path, request(p))
+	c, err := provision.LoadOrRequest(soon(t), path, request(p))
 	require.NoError(t, err)
-	again, err := provision.LoadOrRequest(t.Context(), path, request(p))
+	again, err := provision.LoadOrRequest(soon(t), path, request(p))
 	require.NoError(t, err)
 	require.Equal(t, c, again)
 	require.Len(t, p.asked(), 1)
@@ -128,7 +128,7 @@ func TestRemoveMakesTheNextStartAskAnew(t *testing.T) {
 	path := filepath.Join(dir, ".credentials")
 	r := request(p)
 	r.Type = provision.X509
-	first, err := provision.LoadOrRequest(t.Context(), path, r)
+	first, err := provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path+".pending", []byte("{}"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.pem"), nil, 0o600))
@@ -138,7 +138,7 @@ func TestRemoveMakesTheNextStartAskAnew(t *testing.T) {
 	require.Len(t, entries, 1)
 	require.Equal(t, "ca.pem", entries[0].Name())
 	require.NoError(t, provision.Remove(path), "removing nothing is no error")
-	second, err := provision.LoadOrRequest(t.Context(), path, r)
+	second, err := provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 
@@ -161,7 +161,7 @@ func TestAPlatformThatIsAwayIsTriedUntilItAnswers(t *testing.T) {
 	r := request(p)
 	r.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	path := filepath.Join(t.TempDir(), ".credentials")
-	c, err := provision.LoadOrRequest(t.Context(), path, r)
+	c, err := provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	asked := p.asked()
 	require.Len(t, asked, 4)
@@ -184,7 +184,7 @@ func TestARejectionIsNotTriedAgain(t *testing.T) {
 	r := request(p)
 	r.Key = "other"
 	path := filepath.Join(t.TempDir(), ".credentials")
-	_, err := provision.LoadOrRequest(t.Context(), path, r)
+	_, err := provision.LoadOrRequest(soon(t), path, r)
 	require.ErrorIs(t, err, provision.ErrRejected)
 	require.Len(t, p.asked(), 1)
 	require.Empty(t, p.loggedIn())
@@ -208,7 +208,7 @@ func TestALostAnswerDoesNotLoseTheDevice(t *testing.T) {
 		r := request(p)
 		r.Type, r.DeviceName = typ, "Fixed"
 		path := filepath.Join(t.TempDir(), ".credentials")
-		c, err := provision.LoadOrRequest(t.Context(), path, r)
+		c, err := provision.LoadOrRequest(soon(t), path, r)
 		require.NoError(t, err)
 		require.Len(t, p.asked(), 2)
 		require.Equal(t, p.asked()[0].Token, c.Token)
@@ -239,7 +239,7 @@ func TestALostAnswerDoesNotLoseACertificate(t *testing.T) {
 	r.Broker, r.Type = "tls://"+p.addr(), provision.X509
 	r.TLS = &tls.Config{RootCAs: certs.Roots, MinVersion: tls.VersionTLS12}
 	path := filepath.Join(t.TempDir(), ".credentials")
-	c, err := provision.LoadOrRequest(t.Context(), path, r)
+	c, err := provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	require.Equal(t, p.asked()[0].Hash, c.Certificate)
 	require.Len(t, p.loggedIn(), 1)
@@ -264,7 +264,7 @@ func TestACrashBeforeSavingDoesNotLoseTheDevice(t *testing.T) {
 	private(t, path+".pending")
 	p.setAnswer(nil)
 
-	c, err := provision.LoadOrRequest(t.Context(), path, request(p))
+	c, err := provision.LoadOrRequest(soon(t), path, request(p))
 	require.NoError(t, err)
 	require.Len(t, p.asked(), 2)
 	require.Equal(t, p.asked()[0].Token, c.Token)
@@ -274,7 +274,7 @@ func TestACrashBeforeSavingDoesNotLoseTheDevice(t *testing.T) {
 	require.NoError(t, provision.Remove(path))
 	r := request(p)
 	r.DeviceName = "Other"
-	_, err = provision.LoadOrRequest(t.Context(), path, r)
+	_, err = provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	require.NotEqual(t, c.Token, p.asked()[2].Token)
 }
@@ -294,7 +294,7 @@ func TestAPendingChoiceForAnotherRequestIsDropped(t *testing.T) {
 		p.setAnswer(nil)
 		r := request(p)
 		change(&r)
-		_, err = provision.LoadOrRequest(t.Context(), path, r)
+		_, err = provision.LoadOrRequest(soon(t), path, r)
 		require.NoError(t, err)
 		first, second := p.asked()[0], p.asked()[1]
 		require.NotEqual(t, first.DeviceName, second.DeviceName)
@@ -313,7 +313,7 @@ func TestCredentialsThatThePlatformRefusesAreNotKept(t *testing.T) {
 		return []byte(`{"status":"FAILURE","errorMsg":"exists"}`), true
 	})
 	path := filepath.Join(t.TempDir(), ".credentials")
-	_, err := provision.LoadOrRequest(t.Context(), path, request(p))
+	_, err := provision.LoadOrRequest(soon(t), path, request(p))
 	require.ErrorIs(t, err, provision.ErrRejected)
 	require.Len(t, p.loggedIn(), 1)
 	require.NoFileExists(t, path)
@@ -322,7 +322,7 @@ func TestCredentialsThatThePlatformRefusesAreNotKept(t *testing.T) {
 func TestAFileThatCannotBeReadIsNotReplaced(t *testing.T) {
 	p := newPlatform(t, nil)
 	dir := t.TempDir()
-	_, err := provision.LoadOrRequest(t.Context(), dir, request(p))
+	_, err := provision.LoadOrRequest(soon(t), dir, request(p))
 	require.Error(t, err)
 	require.Empty(t, p.asked(), "a device was created for credentials that exist")
 
@@ -331,7 +331,7 @@ func TestAFileThatCannotBeReadIsNotReplaced(t *testing.T) {
 	var log bytes.Buffer
 	r := request(p)
 	r.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	_, err = provision.LoadOrRequest(t.Context(), path, r)
+	_, err = provision.LoadOrRequest(soon(t), path, r)
 	require.NoError(t, err)
 	require.Contains(t, log.String(), "not usable")
 }
@@ -340,7 +340,7 @@ func TestNothingIsAskedForThatCannotBeKept(t *testing.T) {
 	p := newPlatform(t, nil)
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	_, err := provision.LoadOrRequest(t.Context(), filepath.Join(path, "folder", ".credentials"), request(p))
+	_, err := provision.LoadOrRequest(soon(t), filepath.Join(path, "folder", ".credentials"), request(p))
 	require.Error(t, err)
 	require.Empty(t, p.asked())
 }

@@ -172,7 +172,7 @@ func TestAnIncompleteRequestIsAnErrorAtOnce(t *testing.T) {
 		"key and secret":    {Broker: "tcp://127.0.0.1:1", Key: "k"},
 		`type "TOKEN"`:      {Broker: "tcp://127.0.0.1:1", Key: "k", Secret: "s", Type: "TOKEN"},
 	} {
-		_, err := provision.LoadOrRequest(t.Context(), t.TempDir()+"/.credentials", r)
+		_, err := provision.LoadOrRequest(soon(t), t.TempDir()+"/.credentials", r)
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -3,6 +3,7 @@ package provision_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/stretchr/testify/require"
@@ -249,4 +251,12 @@ func write(conn net.Conn, pk *packets.Packet, encode func(*packets.Packet, *byte
 	}
 	_, err := conn.Write(b.Bytes())
 	return err == nil
+}
+
+// soon returns a context that bounds a test which would try for ever.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
 }
