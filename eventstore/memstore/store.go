@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/gridlinks/iot-gateway/eventstore"
@@ -15,6 +16,7 @@ type Config struct {
 	MaxRecords int                 // zero: 100000
 	MaxBytes   int64               // of the records; zero: 64 MiB
 	Overflow   eventstore.Overflow // what Append does when there is no room
+	Logger     *slog.Logger        // receives damage to the file of Open; nil: slog.Default()
 }
 
 const (
@@ -22,10 +24,13 @@ const (
 	defaultMaxBytes   = 64 << 20
 )
 
-// Store is an in-memory eventstore.EventStore. The memory that it takes follows
-// what it holds, with up to 512 KiB kept for later.
+// Store is an in-memory eventstore.EventStore: a ring of records in chunks of
+// memory that it uses again. The memory that it takes follows what it holds, with
+// up to 512 KiB kept for later, and is bounded by MaxBytes and 40 bytes for each
+// of MaxRecords.
 type Store struct {
 	cfg   Config
+	path  string        // of the snapshot, or ""
 	done  chan struct{} // closed by Close
 	grown chan struct{} // has room for one token, for the reader
 
@@ -45,7 +50,7 @@ type Store struct {
 	appended, dropped uint64
 }
 
-// New returns an empty store.
+// New returns an empty store, whose records are lost at its end.
 func New(cfg Config) *Store {
 	if cfg.MaxRecords <= 0 {
 		cfg.MaxRecords = defaultMaxRecords
@@ -72,11 +77,8 @@ func (s *Store) Append(ctx context.Context, rec []byte) (uint64, error) {
 	if err := s.reserve(ctx, int64(len(rec))); err != nil {
 		return 0, err
 	}
-	offset := s.next
-	s.records.push(eventstore.Record{Offset: offset, Data: s.memory.copy(rec, offset)}, s.pending())
-	s.next++
+	offset := s.push(rec)
 	s.appended++
-	s.bytes += int64(len(rec))
 	if s.reading {
 		s.reading = false
 		select {
@@ -85,6 +87,15 @@ func (s *Store) Append(ctx context.Context, rec []byte) (uint64, error) {
 		}
 	}
 	return offset, nil
+}
+
+// push adds a copy of rec.
+func (s *Store) push(rec []byte) (offset uint64) {
+	offset = s.next
+	s.records.push(eventstore.Record{Offset: offset, Data: s.memory.copy(rec, offset)}, s.pending())
+	s.next++
+	s.bytes += int64(len(rec))
+	return offset
 }
 
 // reserve returns when there is room for size bytes, as the overflow policy
@@ -226,8 +237,8 @@ func (s *Store) Stats() eventstore.Stats {
 	}
 }
 
-// Close unblocks all calls under way with eventstore.ErrClosed. What the store
-// holds is lost.
+// Close unblocks all calls under way with eventstore.ErrClosed. A store that
+// Open has opened is saved; of any other the records are lost.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,6 +247,10 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.done)
+	var err error
+	if s.path != "" {
+		err = s.save()
+	}
 	s.records, s.memory = ring{}, memory{}
-	return nil
+	return err
 }

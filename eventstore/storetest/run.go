@@ -94,8 +94,12 @@ func rules() []rule {
 		{"DataStaysValidUntilAcknowledged", always, dataStaysValid},
 		{"SyncOfWhatIsDurableReturnsAtOnce", always, syncReturns},
 		{"ConcurrentSyncsAllReturn", always, concurrentSyncs},
+		{"OffsetsBeyondTheLastMeanAll", always, beyondTheLast},
+		{"ReadersAndWritersTogetherLoseNothing", always, togetherLoseNothing},
+		{"RandomOperationsDoWhatTheModelDoes", always, randomOperations},
 		{"StatsAddUp", always, statsAddUp},
 		{"CloseUnblocksPeek", always, closeUnblocksPeek},
+		{"CloseDuringEverythingIsOrderly", always, closeDuringEverything},
 		{"EverythingFailsAfterClose", always, failsAfterClose},
 		{"FullStoreBlocksUntilAck", full, fullBlocks},
 		{"FullStoreHonoursTheContext", full, fullHonoursContext},
@@ -109,6 +113,7 @@ func rules() []rule {
 		{"OffsetsGoOnAfterReopening", durable, offsetsGoOn},
 		{"SyncedRecordsSurviveACrash", crash, surviveCrash},
 		{"ACrashUndoesAcknowledgementsOnly", crash, crashUndoesAcks},
+		{"RandomOperationsAndCrashesKeepTheContract", crash, randomCrashes},
 	}
 }
 

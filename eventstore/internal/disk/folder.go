@@ -85,7 +85,7 @@ func makeFolder(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
 func (d *folder) List() ([]Entry, error) {
@@ -144,7 +144,7 @@ func (d *folder) Remove(name string) error {
 	return os.Remove(filepath.Join(d.path, name))
 }
 
-func (d *folder) Sync() error { return syncFolder(d.path) }
+func (d *folder) Sync() error { return SyncFolder(d.path) }
 
 func (d *folder) Check() error {
 	if d.lock == nil {

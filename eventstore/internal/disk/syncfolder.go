@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-func syncFolder(path string) error {
+// SyncFolder makes the names of the files in a folder durable.
+func SyncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

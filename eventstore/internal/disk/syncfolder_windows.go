@@ -1,5 +1,5 @@
 package disk
 
-// syncFolder does nothing: NTFS logs changes of names by itself, and a folder
+// SyncFolder does nothing: NTFS logs changes of names by itself, and a folder
 // cannot be flushed.
-func syncFolder(string) error { return nil }
+func SyncFolder(string) error { return nil }
