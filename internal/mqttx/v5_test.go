@@ -90,15 +90,14 @@ func TestPingsCoverBothDirections(t *testing.T) {
 	}
 
 	_, b, _ = dial5(t, mqttx.Options{KeepAlive: time.Second}, welcome(nil))
-	sent := make(chan struct{})
-	defer func() { <-sent }()
 	go func() {
-		defer close(sent)
-		for range 30 {
-			if _, err := b.conn.Write(encode(t, &packets.Publish{Topic: "t", Properties: &packets.Properties{}})); err != nil {
+		for {
+			select {
+			case <-stop:
 				return
+			case <-time.After(100 * time.Millisecond):
+				_, _ = b.conn.Write([]byte{0x30, 4, 0, 1, 't', 0})
 			}
-			time.Sleep(50 * time.Millisecond)
 		}
 	}()
 	require.IsType(t, &packets.Pingreq{}, b.next())
