@@ -9,53 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// The platform reads JSON with Gson's lenient reader. A node is what it makes
-// of a document.
-type node struct {
-	kind    nodeKind
-	text    string // of a string or a number
-	truth   bool
-	members []member
-	items   []node
-}
-
-type nodeKind uint8
-
-const (
-	nullNode nodeKind = iota
-	boolNode
-	numberNode
-	stringNode
-	objectNode
-	arrayNode
-)
-
-// A member of an object. Of members with equal names the last one counts.
-type member struct {
-	name  string
-	value node
-}
-
-func (n *node) member(name string) (node, bool) {
-	for _, m := range n.members {
-		if m.name == name {
-			return m.value, true
-		}
-	}
-	return node{}, false
-}
-
-// set adds a member, or replaces the value of the one of that name.
-func (n *node) set(name string, v node) {
-	for i := range n.members {
-		if n.members[i].name == name {
-			n.members[i].value = v
-			return
-		}
-	}
-	n.members = append(n.members, member{name, v})
-}
-
 // maxDepth bounds the nesting of documents.
 const maxDepth = 500
 
@@ -153,6 +106,7 @@ func (r *reader) value(depth int) (node, error) {
 
 func (r *reader) object(depth int) (node, error) {
 	n := node{kind: objectNode}
+	var members memberSet
 	if r.peek() == '}' {
 		r.at++
 		return n, nil
@@ -177,10 +131,11 @@ func (r *reader) object(depth int) (node, error) {
 		if err != nil {
 			return n, err
 		}
-		n.set(name, v)
+		members.set(name, v)
 		switch c := r.peek(); {
 		case c == '}':
 			r.at++
+			n.members = members.list
 			return n, nil
 		case c == ',' || c == ';':
 			r.at++

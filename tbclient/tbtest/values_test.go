@@ -2,9 +2,11 @@ package tbtest
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -135,4 +137,22 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("valid JSON %q became unreadable: %v", data, err)
 		}
 	})
+}
+
+func TestOfMembersWithOneNameTheLastCounts(t *testing.T) {
+	for _, others := range []int{0, 5, 15, 16, 17, 200} {
+		var b strings.Builder
+		b.WriteString(`{"a":1`)
+		for i := range others {
+			fmt.Fprintf(&b, `,"x%d":%d`, i, i)
+		}
+		b.WriteString(`,"a":2,"x0":"new"}`)
+		n, err := parseJSON([]byte(b.String()))
+		require.NoError(t, err)
+		require.Len(t, n.members, 1+max(others, 1))
+		a, _ := n.member("a")
+		require.Equal(t, "2", a.text)
+		x, _ := n.member("x0")
+		require.Equal(t, "new", x.text)
+	}
 }
