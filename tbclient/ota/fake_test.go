@@ -33,6 +33,7 @@ type fake struct {
 	states   []string                                            // that were reported: state, or FAILED: error
 	last     map[string]string                                   // telemetry that was reported last
 	asked    []ask                                               // chunks that were asked for
+	refuse   int                                                 // publications
 	offline  chan struct{}                                       // closed when the connection is back; nil: there is one
 	onChunk  func(a ask) (chunk []byte, handled bool, err error) // before the platform answers
 }
@@ -165,6 +166,10 @@ func (f *fake) PublishOwn(ctx context.Context, points, _ []telemetry.Point) erro
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.refuse > 0 {
+		f.refuse--
+		return errOffline
+	}
 	clear(f.last)
 	for _, p := range points {
 		f.last[p.Key] = p.Value.String()

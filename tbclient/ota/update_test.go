@@ -156,6 +156,8 @@ func TestAPackageThatIsAnnouncedDuringADownloadTakesItsPlace(t *testing.T) {
 		values := pkg("3", two)
 		f.announce(map[string]telemetry.Value{"fw_version": values["fw_version"]})
 		time.Sleep(100 * time.Millisecond)
+		f.announce(map[string]telemetry.Value{"fw_tag": values["fw_tag"]})
+		time.Sleep(100 * time.Millisecond)
 		f.announce(values)
 		close(hold)
 		idle(t)
@@ -197,6 +199,19 @@ func TestAChangeThatWasNotToldIsNoticed(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, append([]string{"IDLE"}, whole...), f.reported())
+	})
+}
+
+func TestAStateThatWasNotAcceptedIsPublishedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		image := random(100)
+		f, i := newFake(image), &installer{}
+		f.announce(pkg("2", image))
+		f.refuse = 5 // more than there are states
+		defer run(t, ota.New(config(t.TempDir(), i)), f)()
+		idle(t)
+		require.Equal(t, whole, f.reported())
+		require.Zero(t, f.refuse)
 	})
 }
 
