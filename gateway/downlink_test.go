@@ -43,6 +43,13 @@ func (c *controlled) UpdateAttributes(_ context.Context, u connector.AttributeUp
 	return nil
 }
 
+func (c *controlled) SharedAttributes(device string) []string {
+	if device == "bad" {
+		panic("a bug")
+	}
+	return []string{device + " limit"}
+}
+
 // wrapped hides a connector behind another.
 type wrapped struct{ connector.Connector }
 
@@ -61,6 +68,13 @@ func startControlled(t *testing.T, rpc func(context.Context, connector.RPCReques
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return c, p.downlink
+}
+
+func TestConnectorsSayWhichSharedAttributesTheyWant(t *testing.T) {
+	_, d := startControlled(t, nil, "x", "bad")
+	require.Equal(t, []string{"x limit"}, d.SharedAttributes("x"))
+	require.Empty(t, d.SharedAttributes("nobody's"))
+	require.Empty(t, d.SharedAttributes("bad"), "a panic costs nothing else")
 }
 
 func TestCommandsReachTheConnectorOfTheDevice(t *testing.T) {

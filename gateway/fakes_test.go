@@ -37,6 +37,8 @@ type point struct {
 	value                telemetry.Value
 	ts                   int64
 	attribute            bool
+	connector            string // and when it submitted the point, if that is recorded
+	received             int64
 }
 
 func newPlatform() *platform {
@@ -76,10 +78,10 @@ func (p *platform) Publish(ctx context.Context, groups []telemetry.Group) (gatew
 	for _, g := range groups {
 		names = append(names, g.Device.Name)
 		for _, t := range g.Telemetry {
-			d.points = append(d.points, point{g.Device.Name, g.Device.Profile, t.Key, t.Value, t.TS, false})
+			d.points = append(d.points, point{g.Device.Name, g.Device.Profile, t.Key, t.Value, t.TS, false, g.Connector, g.Received})
 		}
 		for _, t := range g.Attributes {
-			d.points = append(d.points, point{g.Device.Name, g.Device.Profile, t.Key, t.Value, t.TS, true})
+			d.points = append(d.points, point{g.Device.Name, g.Device.Profile, t.Key, t.Value, t.TS, true, g.Connector, g.Received})
 		}
 	}
 	if p.refuse != nil {

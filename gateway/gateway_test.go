@@ -58,6 +58,28 @@ func TestReadingsOfADeviceGetDifferentStamps(t *testing.T) {
 	}
 }
 
+func TestOriginIsKeptOnRequest(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		p, f := newPlatform(), newFeed()
+		opts := []gateway.Option{gateway.WithPlatform(p), gateway.WithConnector("a", f)}
+		if on {
+			opts = append(opts, gateway.WithOrigin())
+		}
+		run(t, opts...)
+		submit(t, <-f.host, "d", 1, 2)
+		eventually(t, "published", func() bool { return len(p.got()) == 2 })
+		for _, q := range p.got() {
+			if !on {
+				require.Zero(t, q.received)
+				require.Empty(t, q.connector)
+				continue
+			}
+			require.Equal(t, "a", q.connector)
+			require.InDelta(t, time.Now().UnixMilli(), q.received, 60_000)
+		}
+	}
+}
+
 func TestOneBadValueCostsNoOther(t *testing.T) {
 	p, f := newPlatform(), newFeed()
 	g, _ := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f))
