@@ -145,8 +145,9 @@ func TestOwnAttributesArePushedToSubscribersOnly(t *testing.T) {
 	}
 	converse(t, srv, mqtt3, table.Login{}, set("1"), subscribe("v2/a"), set("2", `PUBLISH v2/a {"k":2}`),
 		subscribe("v1/devices/me/attributes"), set("3", `PUBLISH v1/devices/me/attributes {"k":3}`))
-	require.NoError(t, srv.PushAttributes(tbtest.Gateway, map[string]any{"k": 4}), "nobody is connected")
-	require.Equal(t, map[string]any{"k": 4}, srv.SharedAttributes(tbtest.Gateway))
+	alone := start(t, tbtest.Config{})
+	require.NoError(t, alone.PushAttributes(tbtest.Gateway, map[string]any{"k": 4}), "nobody is connected")
+	require.Equal(t, map[string]any{"k": 4}, alone.SharedAttributes(tbtest.Gateway))
 }
 
 func TestRequestsForAllAttributes(t *testing.T) {

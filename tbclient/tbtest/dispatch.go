@@ -25,10 +25,10 @@ func (se *session) published(p *packets.Packet) error {
 	case lost:
 		return nil
 	case trapped:
-		if se.trap == nil {
-			se.trap = time.AfterFunc(what.after, se.cut)
-		}
-		return se.ack(p, 0, nil)
+		return se.ack(p, 0, func() error {
+			time.AfterFunc(what.after, se.cut)
+			return nil
+		})
 	}
 	after, err := se.dispatch(p.TopicName, p.Payload)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 // protobufCodec is the gateway API in protobuf, by the platform's transport.proto
-// and queue.proto. Fields that are unknown, or of another wire type, are
-// skipped. What is missing has its zero value.
+// and queue.proto. Fields that are unknown are skipped. What is missing, or of
+// another type, has its zero value.
 type protobufCodec struct{}
 
 var errProtobuf = errors.New("tbtest: malformed protobuf message")

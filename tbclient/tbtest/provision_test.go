@@ -71,20 +71,58 @@ func TestProvisionedCertificateMustMatch(t *testing.T) {
 		Token: token, Provision: &tbtest.Provision{Key: "pk", Secret: "ps"},
 		TLS: &tls.Config{Certificates: []tls.Certificate{certs.Server}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	})
-	login := func(pair ...tls.Certificate) mqttx.Options {
+	login := loginsOf(certs)
+	refused(t, srv, login(certs.Client))
+	provisionCertificate(t, srv, login(), certs.ClientCert)
+
+	dial(t, srv, login(certs.Client))
+	refused(t, srv, login(others.Client))
+	withToken := login(others.Client)
+	withToken.Username = token
+	refused(t, srv, withToken) // a certificate counts alone
+	withToken = login()
+	withToken.Username = token
+	dial(t, srv, withToken)
+}
+
+// TestVerifiedCertificatesCountUntilOneIsProvisioned uses the server's pair as
+// another client's.
+func TestVerifiedCertificatesCountUntilOneIsProvisioned(t *testing.T) {
+	certs := peer.NewCerts(t)
+	srv := start(t, tbtest.Config{
+		Token: token, Provision: &tbtest.Provision{Key: "pk", Secret: "ps"},
+		TLS: &tls.Config{
+			Certificates: []tls.Certificate{certs.Server}, MinVersion: tls.VersionTLS12,
+			ClientCAs: certs.Roots, ClientAuth: tls.VerifyClientCertIfGiven,
+		},
+	})
+	login := loginsOf(certs)
+	dial(t, srv, login(certs.Server))
+	provisionCertificate(t, srv, login(), certs.ClientCert)
+	dial(t, srv, login(certs.Client))
+	refused(t, srv, login(certs.Server))
+}
+
+// loginsOf returns logins that show a certificate, or none.
+func loginsOf(certs peer.Certs) func(pair ...tls.Certificate) mqttx.Options {
+	return func(pair ...tls.Certificate) mqttx.Options {
 		return mqttx.Options{TLS: &tls.Config{RootCAs: certs.Roots, Certificates: pair, MinVersion: tls.VersionTLS12}}
 	}
-	refused := func(o mqttx.Options) {
-		o.Broker = srv.URL()
-		_, err := mqttx.Dial(within(t, patience), o)
-		require.True(t, mqttx.IsRefused(err), err)
-	}
-	refused(login(certs.Client))
+}
 
-	pem, err := os.ReadFile(certs.ClientCert)
+func refused(t *testing.T, srv *tbtest.Server, o mqttx.Options) {
+	t.Helper()
+	o.Broker = srv.URL()
+	_, err := mqttx.Dial(within(t, patience), o)
+	require.True(t, mqttx.IsRefused(err), err)
+}
+
+// provisionCertificate has a gateway provisioned that shows a certificate.
+func provisionCertificate(t *testing.T, srv *tbtest.Server, o mqttx.Options, file string) {
+	t.Helper()
+	pem, err := os.ReadFile(file)
 	require.NoError(t, err)
 	answers := make(chan mqttx.Message, 1)
-	o := login()
 	o.Username, o.Receive = "provision", func(m mqttx.Message) { m.Ack(); answers <- m }
 	c := dial(t, srv, o)
 	request, err := json.Marshal(map[string]any{
@@ -95,15 +133,6 @@ func TestProvisionedCertificateMustMatch(t *testing.T) {
 	want, err := json.Marshal(map[string]string{"credentialsType": "X509_CERTIFICATE", "credentialsValue": string(pem), "status": "SUCCESS"})
 	require.NoError(t, err)
 	require.JSONEq(t, string(want), string((<-answers).Payload))
-
-	dial(t, srv, login(certs.Client))
-	refused(login(others.Client))
-	withToken := login(others.Client)
-	withToken.Username = token
-	refused(withToken) // a certificate counts alone
-	withToken = login()
-	withToken.Username = token
-	dial(t, srv, withToken)
 }
 
 func TestRequestsForProvisioningThatFail(t *testing.T) {

@@ -25,6 +25,7 @@ func TestWhatALimitDoesNotAllowIsNotStored(t *testing.T) {
 		require.Len(t, srv.Readings(), 1)
 		require.Equal(t, uint64(1), srv.Stats().RateLimited)
 		require.Equal(t, uint64(1), srv.Stats().Refusals)
+		require.Equal(t, uint64(1), srv.Stats().Rejected)
 	})
 }
 

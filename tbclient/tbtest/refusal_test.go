@@ -90,6 +90,15 @@ func TestDevicesThatAreNotCreatedLoseTheirDataAlone(t *testing.T) {
 	}
 }
 
+func TestDevicesNeedAName(t *testing.T) {
+	srv := start(t, tbtest.Config{Token: token})
+	for _, topic := range []string{"telemetry", "attributes"} {
+		payload := map[string]string{"telemetry": `{"":[{"a":1}]}`, "attributes": `{"":{"a":1}}`}[topic]
+		converse(t, srv, mqtt5, table.Login{}, publish("v1/gateway/"+topic, payload, "PUBACK 131", "closed"))
+	}
+	require.Empty(t, srv.Devices())
+}
+
 func TestValidationErrorsCanBeAcknowledged(t *testing.T) {
 	srv := start(t, tbtest.Config{Token: token, AckInvalid: true})
 	converse(t, srv, mqtt3, table.Login{}, publish(telemetry, `{`, "PUBACK"), publish("v1/devices/me/telemetry", `{`, "PUBACK"),

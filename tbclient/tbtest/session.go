@@ -35,10 +35,7 @@ type session struct {
 
 	acks          *acks
 	subscriptions subscriptions
-
-	// Of the goroutine that reads.
-	chunks map[string]int // size of chunks by request
-	trap   *time.Timer    // ends the session; nil: not set
+	chunks        map[string]int // size of chunks by request; of the goroutine that reads
 
 	established bool // guarded by Server.mu
 }
@@ -76,9 +73,6 @@ func (se *session) run() {
 		defer t.Stop()
 	}
 	err = se.serve(keepAlive)
-	if se.trap != nil {
-		defer se.trap.Stop()
-	}
 	se.srv.log.Debug("session ends", "session", se.number, "error", err)
 	var r *refusal
 	var malformed packets.Code
