@@ -61,6 +61,16 @@ func TestDifferencesAreReported(t *testing.T) {
 	require.Contains(t, out, "1 pass, 1 differ, 0 not run.")
 }
 
+// TestWhatComesAfterTheExpectedCounts has the server end the connection a while
+// after it has acknowledged a message.
+func TestWhatComesAfterTheExpectedCounts(t *testing.T) {
+	srv := serve(t, tbtest.Config{Token: "secret"})
+	srv.Trap(1, 10*time.Millisecond)
+	code, out, _ := command(t, "-broker", srv.URL(), "-token", "secret", "-quiet", "2s", "-timeout", "30s", "-mqtt", "4", "-run", "^telemetry of one device$")
+	require.Equal(t, exitDiffers, code)
+	require.Contains(t, out, "want  CONNACK 0 | PUBACK\n         got   CONNACK 0 | PUBACK | closed\n")
+}
+
 func TestResultsForMachines(t *testing.T) {
 	srv := serve(t, tbtest.Config{Token: "secret"})
 	code, out, _ := command(t, "-broker", srv.URL(), "-token", "secret", "-quiet", "10ms", "-timeout", "30s", "-json", "-run", "rate limit|PINGREQ")

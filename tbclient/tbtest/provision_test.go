@@ -156,6 +156,11 @@ func TestRequestsForProvisioningThatFail(t *testing.T) {
 func TestProvisioningSessionsEnd(t *testing.T) {
 	srv := start(t, tbtest.Config{Token: token, Provision: &tbtest.Provision{Key: "pk", Secret: "ps", Lifetime: time.Millisecond}})
 	converse(t, srv, mqtt5, table.Login{Username: "provision", Want: []string{"CONNACK 0", "closed"}})
-	_, err := srv.CallGateway(t.Context(), "m", nil)
-	require.ErrorContains(t, err, "no gateway", "a session for provisioning is no gateway's")
+}
+
+func TestProvisioningSessionIsNoGateway(t *testing.T) {
+	srv := provisioning(t)
+	dial(t, srv, mqttx.Options{Username: "provision"})
+	_, err := srv.CallGateway(within(t, time.Second), "m", nil)
+	require.ErrorContains(t, err, "no gateway")
 }

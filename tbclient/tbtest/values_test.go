@@ -146,13 +146,14 @@ func TestOfMembersWithOneNameTheLastCounts(t *testing.T) {
 		for i := range others {
 			fmt.Fprintf(&b, `,"x%d":%d`, i, i)
 		}
-		b.WriteString(`,"a":2,"x0":"new"}`)
+		last := fmt.Sprintf("x%d", max(others-1, 0))
+		fmt.Fprintf(&b, `,"a":2,%q:"old",%q:"new"}`, last, last)
 		n, err := parseJSON([]byte(b.String()))
 		require.NoError(t, err)
 		require.Len(t, n.members, 1+max(others, 1))
 		a, _ := n.member("a")
 		require.Equal(t, "2", a.text)
-		x, _ := n.member("x0")
+		x, _ := n.member(last)
 		require.Equal(t, "new", x.text)
 	}
 }

@@ -34,6 +34,7 @@ func TestEventsAreCompared(t *testing.T) {
 		{"JSON in another order", []string{`PUBLISH t {"a":1,"b":[2.0]}`}, []string{`PUBLISH t {"b":[2],"a":1}`}, true, true},
 		{"JSON with more members", []string{`PUBLISH t {"a":1}`}, []string{`PUBLISH t {"a":1,"b":2}`}, false, false},
 		{"JSON with fewer members", []string{`PUBLISH t {"a":1,"b":2}`}, []string{`PUBLISH t {"a":1}`}, false, false},
+		{"JSON with another member", []string{`PUBLISH t {"a":1}`}, []string{`PUBLISH t {"b":1}`}, false, false},
 		{"a string for a number", []string{`PUBLISH t {"a":12}`}, []string{`PUBLISH t {"a":"12"}`}, false, false},
 		{"any value", []string{`PUBLISH t {"a":"$any"}`}, []string{`PUBLISH t {"a":{"x":1}}`}, true, true},
 		{"another topic", []string{`PUBLISH t/1 {}`}, []string{`PUBLISH t/2 {}`}, false, false},
