@@ -26,7 +26,7 @@ func (c *Client) Attributes(ctx context.Context, q connector.AttributeQuery) ([]
 	}
 	device := q.Device
 	q.Device = c.names.platform(device)
-	c.rates.messages.charge(1)
+	c.rates.messages.charge()
 	points, err := c.attributes(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("tbclient: attributes of %q: %w", device, err)

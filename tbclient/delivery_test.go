@@ -45,7 +45,7 @@ func TestConfirmedDeliveriesSurviveTheRateLimitTrap(t *testing.T) {
 func TestRateLimitsThatThePlatformTellsAreKept(t *testing.T) {
 	versions(t, func(t *testing.T, version int) {
 		srv := serve(t, tbtest.Config{RateLimits: tbtest.RateLimits{
-			Gateway: tbtest.Rates{Messages: "50:1", TelemetryMessages: "100:1", DataPoints: "200:1,2000:60"},
+			Gateway: tbtest.Rates{Messages: "10:1", TelemetryMessages: "25:1", DataPoints: "200:1,2000:60"},
 		}})
 		cfg := config(t, srv)
 		cfg.Version = version
@@ -163,12 +163,12 @@ func TestSharedAttributesAreToldWheneverADeviceIsAnnounced(t *testing.T) {
 		c := connected(t, cfg, d)
 		publish(t, c, group("d", "k", 1, telemetry.Int(1)))
 		want := connector.AttributeUpdate{Device: "d", Attributes: []telemetry.Point{{Key: "limit", Value: telemetry.Int(5)}}}
-		require.Equal(t, want, <-updates)
+		require.Equal(t, want, next(t, updates))
 		srv.SetLink(false)
 		srv.SetShared("d", map[string]any{"limit": 6})
 		srv.SetLink(true)
 		want.Attributes[0].Value = telemetry.Int(6)
-		require.Equal(t, want, <-updates, "what changed while the link was down")
+		require.Equal(t, want, next(t, updates), "what changed while the link was down")
 		publish(t, c, group("d", "k", 2, telemetry.Int(1)))
 		require.Empty(t, updates, "data alone tells nothing again")
 	}
@@ -201,9 +201,9 @@ func TestProtobufKeepsKindsAndCarriesCommands(t *testing.T) {
 		require.NoError(t, err)
 		require.JSONEq(t, `"dev"`, string(reply))
 		require.NoError(t, srv.PushAttributes("dev", map[string]any{"a": "x"}))
-		require.Equal(t, connector.AttributeUpdate{Device: "dev", Attributes: []telemetry.Point{{Key: "a", Value: telemetry.String("x")}}}, <-updates)
+		require.Equal(t, connector.AttributeUpdate{Device: "dev", Attributes: []telemetry.Point{{Key: "a", Value: telemetry.String("x")}}}, next(t, updates))
 		require.NoError(t, srv.DeleteAttributes("dev", "a"))
-		require.Equal(t, []string{"a"}, (<-updates).Deleted)
+		require.Equal(t, []string{"a"}, next(t, updates).Deleted)
 		points, err := c.Attributes(within(t, patience), connector.AttributeQuery{Device: "dev", Keys: []string{"on", "none"}})
 		require.NoError(t, err)
 		require.Equal(t, []telemetry.Point{{Key: "on", Value: telemetry.Bool(true)}}, points)

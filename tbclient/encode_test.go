@@ -176,7 +176,7 @@ func TestOriginIsToldInTheMetadata(t *testing.T) {
 	require.Len(t, payloads, 1)
 	now := regexp.MustCompile(`"publishedTs":\d{13}`)
 	require.Len(t, now.FindAllString(payloads[0], -1), 2)
-	require.Equal(t, `{"A":[{"ts":1,"metadata":{"connector":"M\"1","receivedTs":7,N},"values":{"x":1,"y":2}},`+
-		`{"ts":1,"metadata":{"connector":"M2","receivedTs":7,N},"values":{"z":3}},{"ts":1,"values":{"u":4}}]}`,
-		now.ReplaceAllString(payloads[0], "N"))
+	want := `{"A":[{"ts":1,"metadata":{"connector":"M\"1","receivedTs":7,N},"values":{"x":1,"y":2}},` +
+		`{"ts":1,"metadata":{"connector":"M2","receivedTs":7,N},"values":{"z":3}},{"ts":1,"values":{"u":4}}]}`
+	require.Equal(t, want, now.ReplaceAllString(payloads[0], "N"))
 }

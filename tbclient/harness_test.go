@@ -190,3 +190,15 @@ func feed(ctx context.Context, c *tbclient.Client, batches [][]telemetry.Group) 
 	}
 	return nil
 }
+
+// next returns what ch gets next.
+func next[T any](tb testing.TB, ch <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		tb.Fatal("nothing came")
+		panic("unreachable")
+	}
+}

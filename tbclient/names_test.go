@@ -41,7 +41,7 @@ func TestARenamedDeviceIsFollowed(t *testing.T) {
 		require.NoError(t, err)
 		require.JSONEq(t, `"Boiler"`, string(reply))
 		require.NoError(t, srv.PushAttributes("Kessel", map[string]any{"a": 1}))
-		require.Equal(t, "Boiler", (<-updates).Device)
+		require.Equal(t, "Boiler", next(t, updates).Device)
 		points, err := c.Attributes(within(t, patience), connector.AttributeQuery{Device: "Boiler", Shared: true, Keys: []string{"a"}})
 		require.NoError(t, err)
 		require.Len(t, points, 1)
@@ -72,8 +72,11 @@ func TestADeletedDeviceIsCreatedAgainByItsData(t *testing.T) {
 	require.NoError(t, err)
 	_, ok := srv.Device("Kessel")
 	require.False(t, ok)
-	before := srv.Stats().Announced
 	publish(t, c, group("Boiler", "k", 3, telemetry.Int(1)), group("other", "k", 2, telemetry.Int(1)))
+	_, err = srv.Delete(within(t, patience), "Boiler")
+	require.NoError(t, err, "and once more, under its first name")
+	before := srv.Stats().Announced
+	publish(t, c, group("Boiler", "k", 4, telemetry.Int(1)), group("other", "k", 3, telemetry.Int(1)))
 	dev, ok := srv.Device("Boiler")
 	require.True(t, ok)
 	require.Equal(t, tbtest.Device{Type: "meter", Online: true}, dev, "announced with its type")

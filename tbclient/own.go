@@ -249,7 +249,7 @@ func (c *Client) refresh(ctx context.Context, ln *link, dl *downlink) {
 		}
 		dl.tellWatchers(shared, nil)
 	})
-	c.own.messages.charge(1)
+	c.own.messages.charge()
 	if err := ln.send(ctx, TopicOwnAttributesRequest+number, []byte("{}"), nil); err != nil && ctx.Err() == nil {
 		c.log.Debug("the gateway's own attributes could not be asked for", "error", err)
 	}

@@ -147,12 +147,12 @@ func (l *limiter) take(n int) {
 	}
 }
 
-// charge takes n tokens whether they are there or not. Those who wait for
-// tokens wait longer for it.
-func (l *limiter) charge(n int) {
+// charge takes a token whether there is one or not. Those who wait for tokens
+// wait longer for it.
+func (l *limiter) charge() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.take(n)
+	l.take(1)
 }
 
 // drain takes all tokens: the platform says that its limit is reached.

@@ -67,9 +67,9 @@ func (dl *downlink) sendReply(ctx context.Context, ln *link, r reply) {
 	}
 	again := func() { dl.offer(r, r.deadline) }
 	if r.topic == TopicRPC {
-		dl.c.rates.messages.charge(1)
+		dl.c.rates.messages.charge()
 	} else {
-		dl.c.own.messages.charge(1)
+		dl.c.own.messages.charge()
 	}
 	switch err := ln.send(ctx, r.topic, r.payload, again); {
 	case connector.IsInvalid(err):
