@@ -2,7 +2,6 @@ package filestore
 
 import (
 	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -25,9 +24,7 @@ type job struct {
 // those who wait. A segment is written to only when those before it are
 // settled.
 func (s *Store) commit() {
-	s.mu.Unlock()
-	runtime.Gosched() // whoever is about to append shares this commit
-	s.mu.Lock()
+	s.gather()
 	j := s.plan()
 	if j.seg == nil {
 		s.target = s.durable
@@ -38,7 +35,7 @@ func (s *Store) commit() {
 	s.mu.Unlock()
 	size, err := s.medium.write(j)
 	s.mu.Lock()
-	r.end(s.settle(j, size, err))
+	s.finish(r, s.settle(j, size, err))
 }
 
 func (s *Store) plan() job {

@@ -121,30 +121,37 @@ func TestTornTailIsRemovedAtEveryByte(t *testing.T) {
 	}
 }
 
-func TestABitFlipCostsNoOtherRecord(t *testing.T) {
+// TestTortureBitFlip inverts bits of every byte of a small store.
+func TestTortureBitFlipCostsNoOtherRecord(t *testing.T) {
 	cfg := filestore.Config{SegmentBytes: 4 << 10}
-	const n = 70 // 63 of them in the first segment
-	all := saved(t, cfg, n, 0)
+	const total = 70 // 63 of them in the first segment
+	all := saved(t, cfg, total, 0)
 	if len(all.segments()) != 2 {
 		t.Fatalf("the segments are %v", all.segments())
 	}
 	for i, name := range all.segments() {
 		first := uint64(1 + i*63)
-		for at := range all[name] {
-			b := slices.Clone(all[name])
-			b[at] ^= 1 << (at % 8)
+		for n := range len(all[name]) * intFlag(flipsFlag) {
+			at, bit := n%len(all[name]), (n+n/len(all[name]))%8
 			m := new(storetest.Medium)
 			for other, content := range all {
 				m.WriteFile(other, content)
 			}
-			m.WriteFile(name, b)
+			m.WriteFile(name, flipped(all[name], at, bit))
 			damaged := uint64(0)
 			if at >= headerBytes {
 				damaged = first + uint64(at-headerBytes)/payloadBytes
 			}
-			checkDamaged(t, openOn(t, m, cfg), n, damaged, fmt.Sprintf("byte %d of %s", at, name))
+			checkDamaged(t, openOn(t, m, cfg), total, damaged, fmt.Sprintf("bit %d of byte %d of %s", bit, at, name))
 		}
 	}
+}
+
+// flipped returns b with one bit inverted.
+func flipped(b []byte, at, bit int) []byte {
+	c := slices.Clone(b)
+	c[at] ^= 1 << bit
+	return c
 }
 
 // checkDamaged reads a store of n records of which one is damaged.

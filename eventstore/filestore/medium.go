@@ -49,7 +49,7 @@ func (m *medium) write(j job) (size int64, err error) {
 		err = m.force()
 	}
 	if err == nil {
-		err = m.dir.Check() // else what was written is in a folder that is gone
+		err = m.dir.Held() // else what was written is gone already
 	}
 	if err != nil {
 		return 0, fmt.Errorf("segment %s: %w", j.seg.name(), err)

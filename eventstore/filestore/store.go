@@ -52,6 +52,7 @@ type Store struct {
 
 	working   bool // the goroutine of work exists
 	round     *round
+	expected  int           // how many will probably wait for the next round
 	room      chan struct{} // closed when there may be room
 	garbage   []trash       // files to remove
 	cursor    uint64        // as it is in the file

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/gridlinks/iot-gateway/eventstore"
 	"github.com/gridlinks/iot-gateway/eventstore/internal/disk"
@@ -11,8 +12,9 @@ import (
 
 // A round is one sync of the medium, for all who wait for it.
 type round struct {
-	done chan struct{} // closed at its end
-	err  error         // then set
+	done    chan struct{} // closed at its end
+	err     error         // then set
+	waiters int
 }
 
 // Sync implements eventstore.EventStore. All callers who arrive during one sync
@@ -45,7 +47,40 @@ func (s *Store) join() *round {
 	if s.round == nil {
 		s.round = &round{done: make(chan struct{})}
 	}
+	s.round.waiters++
 	return s.round
+}
+
+// gather lets those append again who have waited for the last round, so that
+// they share the next one with those who came too late for it, instead of taking
+// turns with them.
+func (s *Store) gather() {
+	const patience = 64 // yields in vain
+	for idle, joined := 0, 0; idle < patience && s.joined() < s.expected; idle++ {
+		if n := s.joined(); n > joined {
+			joined, idle = n, 0
+		}
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
+}
+
+// joined returns how many wait for the next round.
+func (s *Store) joined() int {
+	if s.round == nil {
+		return 0
+	}
+	return s.round.waiters
+}
+
+// finish ends r and notes who can be expected to wait for the next round.
+func (s *Store) finish(r *round, err error) {
+	s.expected = s.joined()
+	if r != nil {
+		s.expected += r.waiters
+	}
+	r.end(err)
 }
 
 // end lets those go on who wait for r. Nobody waits for nil.

@@ -160,6 +160,8 @@ func (d *simDir) Edit(name string) (disk.File, error) {
 	return d.find(name)
 }
 
+func (d *simDir) Held() error { return d.Check() }
+
 func (d *simDir) find(name string) (disk.File, error) {
 	n := d.m.live[name]
 	if n == nil {

@@ -41,9 +41,13 @@ type Dir interface {
 	// Sync makes the names of the files durable.
 	Sync() error
 
-	// Check returns an error if the folder is gone, or if there is another one
-	// in its place, as when a medium was unmounted.
+	// Check returns an error if the folder cannot be reached, or if there is
+	// another one in its place, as when a medium was unmounted.
 	Check() error
+
+	// Held returns an error if the folder was removed, so that what is written
+	// to its files is lost. It costs less than Check.
+	Held() error
 
 	// Close gives the folder up.
 	Close() error

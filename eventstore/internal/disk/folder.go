@@ -154,6 +154,13 @@ func (d *folder) Check() error {
 	return sameFile(filepath.Join(d.path, lockName), d.held)
 }
 
+func (d *folder) Held() error {
+	if d.lock == nil {
+		return nil
+	}
+	return linked(d.lock)
+}
+
 func (d *folder) Close() error {
 	if d.lock == nil {
 		return nil
