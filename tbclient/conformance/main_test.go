@@ -110,12 +110,12 @@ func TestServerOfTLSIsVerified(t *testing.T) {
 
 func TestArgumentsThatMakeNoSense(t *testing.T) {
 	for want, args := range map[string][]string{
-		"-broker is needed":  {},
-		"matches no row":     {"-broker", "tcp://127.0.0.1:1", "-run", "no such row"},
-		"not 4, 5 or both":   {"-broker", "tcp://127.0.0.1:1", "-mqtt", "6"},
-		"-run":               {"-broker", "tcp://127.0.0.1:1", "-run", "("},
-		"client certificate": {"-broker", "tcp://127.0.0.1:1", "-cert", "only"},
-		"provided but not":   {"-unknown"},
+		"-broker is needed": {},
+		"matches no row":    {"-broker", "tcp://127.0.0.1:1", "-run", "no such row"},
+		"not 4, 5 or both":  {"-broker", "tcp://127.0.0.1:1", "-mqtt", "6"},
+		"-run":              {"-broker", "tcp://127.0.0.1:1", "-run", "("},
+		"and a key file":    {"-broker", "tcp://127.0.0.1:1", "-cert", "only"},
+		"provided but not":  {"-unknown"},
 	} {
 		code, _, errs := command(t, args...)
 		require.Equal(t, exitFailed, code, args)
