@@ -29,7 +29,6 @@ type Row struct {
 	Source string // of the behaviour, in the platform
 	Needs  Need
 	Login  Login
-	Only5  bool // there is nothing to see on MQTT 3.1.1
 	Steps  []Step
 
 	// NoPing leaves out the PINGREQ that shows that the connection is still
