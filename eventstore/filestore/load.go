@@ -165,7 +165,8 @@ func (r *reader) next(f disk.File) (lost span, err error) {
 	} else if err != nil {
 		return r.resume(f)
 	}
-	used, next := 0, uint64(0)
+	var used int
+	var next uint64
 	if r.packed {
 		used, next = r.unpack()
 	} else {
@@ -277,9 +278,9 @@ func readPieces(f io.ReaderAt, b []byte, pos int64) ([]byte, error) {
 		return b[:n], nil
 	}
 	whole, good := err, false
-	for i, size := 0, 0; i < len(b); i += size {
+	for i := 0; i < len(b); {
 		at := pos + int64(i)
-		size = min(len(b)-i, int(sectorBytes-at%sectorBytes))
+		size := min(len(b)-i, int(sectorBytes-at%sectorBytes))
 		piece := b[i : i+size]
 		n, err := f.ReadAt(piece, at)
 		switch {
@@ -290,6 +291,7 @@ func readPieces(f io.ReaderAt, b []byte, pos int64) ([]byte, error) {
 		default:
 			clear(piece)
 		}
+		i += size
 	}
 	if !good {
 		return nil, whole

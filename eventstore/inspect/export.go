@@ -10,7 +10,7 @@ import (
 )
 
 // export prints records as JSON lines, and what cannot be read to the progress.
-func (i *inspection) export(all bool) (status int, err error) {
+func (i *inspection) export(all bool) (status int) {
 	var line []byte
 	i.each(func(_ int, rec eventstore.Record, damage error) {
 		switch {
@@ -24,7 +24,7 @@ func (i *inspection) export(all bool) (status int, err error) {
 			i.out.write(line)
 		}
 	})
-	return status, nil
+	return status
 }
 
 // appendRecord appends the JSON object of rec to dst.

@@ -60,7 +60,7 @@ func (b *backlog) add(points []telemetry.Point) {
 }
 
 // list prints the segments, the cursor and what is pending.
-func (i *inspection) list() (status int, err error) {
+func (i *inspection) list() (status int) {
 	devices := map[string]*backlog{}
 	counts := make([]int, len(i.view.Segments))
 	bad := make([]int, len(i.view.Segments))
@@ -90,7 +90,7 @@ func (i *inspection) list() (status int, err error) {
 		i.out.printf("  %d of them are not records of a gateway\n", foreign)
 	}
 	i.listDevices(devices)
-	return status, nil
+	return status
 }
 
 // isBeingWritten reports whether damage is no more than the end of what a store

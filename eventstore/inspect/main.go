@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,14 +66,14 @@ func (o *options) do(dir string, stdout, stderr io.Writer) (status int, err erro
 	i := inspection{view: v, out: newPrinter(stdout), progress: newProgress(stderr, v)}
 	switch {
 	case o.verify:
-		status, err = i.verify()
+		status = i.verify()
 	case o.export:
-		status, err = i.export(o.all)
+		status = i.export(o.all)
 	default:
-		status, err = i.list()
+		status = i.list()
 	}
 	i.progress.end()
-	return status, errors.Join(err, i.out.flush())
+	return status, i.out.flush()
 }
 
 // keys is the flag -key.

@@ -9,7 +9,7 @@ import (
 )
 
 // verify reads everything and prints what is wrong.
-func (i *inspection) verify() (status int, err error) {
+func (i *inspection) verify() (status int) {
 	for _, s := range i.view.Segments {
 		if s.Err != nil {
 			i.out.printf("segment %s: %v\n", s.Name, s.Err)
@@ -37,7 +37,7 @@ func (i *inspection) verify() (status int, err error) {
 		}
 	})
 	i.out.printf("%d segments, %d sound records, %d records damaged or missing\n", len(i.view.Segments), records, lost)
-	return status, nil
+	return status
 }
 
 // repair repairs the store and prints what it has done.
