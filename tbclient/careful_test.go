@@ -154,6 +154,24 @@ func TestDataOfADeviceThatThePlatformRefusesIsQuarantined(t *testing.T) {
 	require.Equal(t, 1001-20, distinct(srv))
 }
 
+// Looking for poison costs messages, so limits are reached soon; they are no
+// sign of poison.
+func TestALimitThatIsReachedWhileLookingBlamesNothing(t *testing.T) {
+	srv := serve(t, tbtest.Config{
+		NoLimits: true, RateLimits: tbtest.RateLimits{Gateway: tbtest.Rates{TelemetryMessages: "6:1"}},
+		Refuse: func(_, _ string, _ int64, v any) bool { return v == int64(13) },
+	})
+	cfg := config(t, srv)
+	cfg.Version = 5
+	cfg.Quarantine = filepath.Join(t.TempDir(), "quarantine.jsonl")
+	c := connected(t, cfg, downlink{})
+	publish(t, c, group("other", "k", 1, telemetry.Int(-1)))
+	require.NoError(t, feed(within(t, 3*patience), c, [][]telemetry.Group{thousand()[:2]}))
+	require.NotZero(t, srv.Stats().RateLimited)
+	require.Len(t, quarantined(t, cfg.Quarantine), 1)
+	require.Equal(t, 40, distinct(srv))
+}
+
 func TestQuarantineFileIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "q.jsonl")
 	line := []byte(strings.Repeat("x", 99) + "\n")

@@ -142,6 +142,7 @@ func TestIdleDevicesAreDisconnectedAndActiveOnesAreNot(t *testing.T) {
 	close(stop)
 	<-done
 	require.False(t, lost.Load(), "an active device was disconnected")
+	require.EqualValues(t, 3, srv.Stats().Announced, "the active one never went")
 	srv.Cut()
 	eventually(t, "connected again", func() bool { return c.Stats().Connects == 2 && c.Stats().Connected })
 	require.False(t, online("idle"), "nor does a reconnection wake them")

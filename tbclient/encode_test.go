@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gridlinks/iot-gateway/internal/tbproto"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -165,6 +167,31 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.SetBytes(int64(size))
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/point")
+}
+
+func TestProtobufPayloadsKeepToTheLimit(t *testing.T) {
+	e := newEncoder()
+	e.protobuf = true
+	var oversize int
+	e.tooLarge = func(string, string, int, int) { oversize++ }
+	groups := poll()
+	groups[5].Telemetry = append(groups[5].Telemetry, telemetry.Point{Key: "big", TS: 1, Value: telemetry.String(strings.Repeat("x", 500))})
+	groups[6].Attributes = []telemetry.Point{{Key: "big", Value: telemetry.String(strings.Repeat("x", 500))}, {Key: "small", Value: telemetry.Bool(true)}}
+	points := 0
+	for _, p := range e.encode(groups, bounds{bytes: 300}) {
+		require.LessOrEqual(t, len(p.buf.b), 300)
+		decode := tbproto.DecodeTelemetry
+		if p.attributes {
+			decode = tbproto.DecodeAttributes
+		}
+		got, err := decode(p.buf.b)
+		require.NoError(t, err)
+		for _, g := range got {
+			points += len(g.Telemetry) + len(g.Attributes)
+		}
+	}
+	require.Equal(t, 1001, points)
+	require.Equal(t, 2, oversize)
 }
 
 func TestOriginIsToldInTheMetadata(t *testing.T) {

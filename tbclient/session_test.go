@@ -185,6 +185,33 @@ func TestPublishGoesOnAfterAConnectionThatLostNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// What was acknowledged, and then lost with its connection before it was
+// confirmed, must not be overtaken either.
+func TestPublishFailsOnceAfterDataWasNotConfirmed(t *testing.T) {
+	tr := fakeTransport{auto: true, sessions: make(chan *fakeSession)}
+	c := New(Config{
+		ShortestBackoff: time.Millisecond, LongestBackoff: time.Millisecond, Confirm: time.Hour,
+		Logger: slog.New(slog.DiscardHandler),
+	}, tr)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = c.Run(ctx, nobody{}) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	first := <-tr.sessions
+	d, err := c.Publish(ctx, []telemetry.Group{of("d", at("k", 1, 1))})
+	require.NoError(t, err)
+	for c.Stats().Acks != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	first.Fail(ErrClosedByPlatform)
+	require.ErrorIs(t, d.Wait(ctx), ErrClosedByPlatform)
+	<-tr.sessions
+	_, err = c.Publish(ctx, []telemetry.Group{of("d", at("k", 2, 2))})
+	require.Error(t, err)
+	_, err = c.Publish(ctx, []telemetry.Group{of("d", at("k", 1, 1))})
+	require.NoError(t, err)
+}
+
 func TestDeliverySucceedsOnlyWhenAllItsPacketsAre(t *testing.T) {
 	c, tr := startFake(t, false)
 	s := <-tr.sessions
