@@ -1,8 +1,8 @@
 // Package tbclient speaks the ThingsBoard Gateway MQTT API.
 //
 // A [Client] is a gateway.Platform. It works over a [Transport], which opens
-// MQTT sessions; [Dial] makes a client over MQTT 3.1.1 on TCP, TLS or
-// websocket.
+// MQTT sessions; [Dial] makes a client over MQTT 3.1.1 or 5 on TCP, TLS or
+// websocket, through a proxy if need be.
 //
 // # What it promises
 //
@@ -15,6 +15,13 @@
 //     other data flows.
 //   - No payload exceeds the limit of the platform. A value that is too large
 //     for any payload is left out, counted and logged; what surrounds it is sent.
+//   - The rate limits that the platform tells, and those of the configuration,
+//     are kept by waiting. Nothing is dropped for them.
+//   - Data that the platform does not take stops nothing behind it: it is found,
+//     written to Config.Quarantine with the reason, counted, and passed over. A
+//     platform that takes no data at all makes none suspect.
+//   - A device that was renamed on the platform is followed, and one that was
+//     deleted there is created again by its data.
 //   - Every remote procedure call gets exactly one reply: its result, the error
 //     of its handler, or that it timed out or found too many others waiting.
 //     A reply that was not acknowledged before its connection ended is sent

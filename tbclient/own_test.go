@@ -114,6 +114,20 @@ func TestFirmwareComesInChunks(t *testing.T) {
 	})
 }
 
+func TestTheGatewaysOwnRateLimitsAreKept(t *testing.T) {
+	srv := serve(t, tbtest.Config{RateLimits: tbtest.RateLimits{
+		Gateway:       tbtest.Rates{TelemetryMessages: "1:3600"},
+		GatewayDevice: tbtest.Rates{Messages: "10:1", TelemetryMessages: "10:1"},
+	}})
+	c := connected(t, config(t, srv), downlink{})
+	for i := range 20 {
+		require.NoError(t, c.PublishOwn(within(t, patience), []telemetry.Point{{Key: "k", TS: int64(i), Value: telemetry.Int(1)}},
+			[]telemetry.Point{{Key: "a", Value: telemetry.Int(int64(i))}}))
+	}
+	require.Zero(t, srv.Stats().RateLimited)
+	require.Len(t, srv.Readings(), 20)
+}
+
 func TestDevicesCanBeClaimed(t *testing.T) {
 	srv := serve(t, tbtest.Config{})
 	c := connected(t, config(t, srv), downlink{})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 
 	"github.com/gridlinks/iot-gateway/eventstore/internal/disk"
 )
@@ -14,56 +13,6 @@ const (
 	cursorName = "cursor"
 	cursorTemp = "cursor.new"
 )
-
-// tidy writes the cursor and removes the files that are not needed. The cursor
-// goes first, because it alone remembers the offset when no segment is left;
-// but it must not keep a full medium from being freed.
-func (s *Store) tidy() error {
-	all, released := s.garbage, s.released
-	s.garbage, s.cursorDue, s.shed = nil, false, false
-	stale := s.medium.seg != nil && s.medium.seg.retired
-	changed := released != s.cursor || s.probe == probeWanted
-	limit, sort := max(0, s.cfg.DamagedBytes), slices.ContainsFunc(all, func(t trash) bool { return t.damaged })
-	if s.noSpace && len(s.aside) > 0 {
-		limit, sort = 0, true
-	}
-	s.mu.Unlock()
-	var saving, closing, sorting error
-	if changed {
-		saving = saveCursor(s.dir, released, s.cfg.Durability != None)
-	}
-	if stale {
-		closing = s.medium.close()
-	}
-	left, removing := s.medium.remove(all)
-	var kept aside
-	if sort {
-		kept, sorting = keepAside(s.dir, limit)
-	}
-	s.mu.Lock()
-
-	if saving == nil {
-		s.cursor = released
-		if s.probe == probeWanted {
-			s.probe = probePassed
-		}
-	}
-	freed := len(left) < len(all)
-	if sort && sorting == nil {
-		freed = freed || len(kept) < len(s.aside)
-		s.aside = kept
-	}
-	if s.noSpace && freed {
-		s.want(s.next - 1)
-	}
-	err := errors.Join(saving, closing, removing, sorting)
-	s.untidy = err
-	if err != nil {
-		s.stuck = append(s.stuck, left...)
-		s.arm(&s.retry, s.cfg.SyncInterval)
-	}
-	return err
-}
 
 // saveCursor replaces the cursor file, so that there is an intact one at every
 // moment.

@@ -153,7 +153,7 @@ func TestWhatCannotBeReadIsSkippedAndKeptAside(t *testing.T) {
 				m.FailRead(unreadable(firstFile, c.from, c.to))
 				var read uint64
 				for after := uint64(0); after < 1000; {
-					recs, err := s.Peek(t.Context(), after, nil, eventstore.Limit{})
+					recs, err := s.Peek(limited(t), after, nil, eventstore.Limit{})
 					if err != nil {
 						t.Fatal(err)
 					}

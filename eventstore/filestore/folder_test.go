@@ -183,3 +183,60 @@ func TestARecordLargerThanASegmentMakesRoomForTheNext(t *testing.T) {
 		}
 	}
 }
+
+// Files that have no name any more take what is written and forget it.
+func TestNothingIsConfirmedInAFolderThatWasRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a folder in use cannot be removed on windows")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, filestore.Config{Dir: dir, SyncInterval: time.Millisecond})
+	mustSync(t, s, fill(t, s, 10))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	appendOne(t, s, 11)
+	if err := s.Sync(limited(t), 11); err == nil || !strings.Contains(err.Error(), "removed") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("Sync: %v", err)
+	}
+	eventually(t, "the condition tells", func() bool { return s.Condition().Failure != nil })
+}
+
+// A folder that is moved and comes back, as with a medium that is mounted again,
+// is the same store.
+func TestAFolderThatComesBackIsTheSameStore(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a folder in use cannot be moved on windows")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, filestore.Config{Dir: dir, SegmentBytes: 4 << 10, SyncInterval: time.Millisecond})
+	mustSync(t, s, fill(t, s, 100))
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil { // as an empty mount point
+		t.Fatal(err)
+	}
+	last := fill(t, s, 100)
+	eventually(t, "another segment cannot be begun", func() bool {
+		return s.Sync(limited(t), last) != nil || s.Condition().Failure != nil || len(segmentsIn(t, dir)) > 0
+	})
+	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the store goes on", func() bool { return s.Sync(limited(t), last) == nil })
+	mustClose(t, s)
+	s = open(t, filestore.Config{Dir: dir})
+	if err := peekRun(limited(t), s, 0, last); err != nil || s.Stats().Dropped > 0 {
+		t.Errorf("%v, %+v", err, s.Stats())
+	}
+}
+
+func segmentsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}

@@ -41,7 +41,12 @@ func (e unreliableError) Unwrap() error { return e.error }
 // write writes the blocks of j to their file and, if j says so, forces them to
 // the medium. It returns the size of what it wrote.
 func (m *medium) write(j job) (size int64, err error) {
-	err = m.open(j.seg, j.create)
+	if j.create {
+		err = m.dir.Check() // a file is not to be begun in another folder
+	}
+	if err == nil {
+		err = m.open(j.seg, j.create)
+	}
 	if err == nil {
 		size, err = m.append(j.pos, j.blocks)
 	}

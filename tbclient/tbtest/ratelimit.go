@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// RateLimits are the rate limits of a tenant profile. A message of a device
-// behind a gateway counts for the tenant, the gateway and the device; one of
-// the gateway itself for the first two; one of a plain device for the tenant
-// and Device. Clients are told of Gateway as gatewayRateLimits, and of
-// GatewayDevice as rateLimits, or of Device if they are not gateways.
+// RateLimits are the rate limits of a tenant profile. Each message counts for
+// the tenant and for one of the others. Clients are told of Gateway as
+// gatewayRateLimits, and of GatewayDevice as rateLimits, or of Device if they
+// are not gateways (DefaultTransportRateLimitService.checkLimits, and
+// MqttTransportHandler for what is told).
 type RateLimits struct {
 	Tenant        Rates
-	Gateway       Rates
-	GatewayDevice Rates // for each device behind a gateway
-	Device        Rates
+	Gateway       Rates // of all devices behind a gateway together
+	GatewayDevice Rates // of the gateway's own device
+	Device        Rates // of a device that is not a gateway
 }
 
 // Rates limit messages, as lists of count:seconds such as "10:1,300:60", all of
@@ -103,18 +103,13 @@ func (l *level) take(points int, now time.Time) bool {
 }
 
 // limiters are all levels. Server.mu guards them.
-type limiters struct {
-	tenant, gateway, device level
-	gatewayDevice           Rates
-	devices                 map[string]*level
-}
+type limiters struct{ tenant, gateway, gatewayDevice, device level }
 
 func newLimiters(r RateLimits, now time.Time) (l limiters, err error) {
-	l = limiters{gatewayDevice: r.GatewayDevice, devices: make(map[string]*level)}
 	for _, f := range []struct {
 		rates Rates
 		to    *level
-	}{{r.Tenant, &l.tenant}, {r.Gateway, &l.gateway}, {r.Device, &l.device}, {r.GatewayDevice, &level{}}} {
+	}{{r.Tenant, &l.tenant}, {r.Gateway, &l.gateway}, {r.GatewayDevice, &l.gatewayDevice}, {r.Device, &l.device}} {
 		if *f.to, err = f.rates.level(now); err != nil {
 			return l, err
 		}
@@ -127,25 +122,14 @@ func (l *limiters) allow(gateway bool, device string, points int, now time.Time)
 	if !l.tenant.take(points, now) {
 		return false
 	}
-	if !gateway {
+	switch {
+	case !gateway:
 		return l.device.take(points, now)
+	case device == Gateway:
+		return l.gatewayDevice.take(points, now)
+	default:
+		return l.gateway.take(points, now)
 	}
-	if !l.gateway.take(points, now) {
-		return false
-	}
-	if device == Gateway || l.gatewayDevice == (Rates{}) {
-		return true
-	}
-	d := l.devices[device]
-	if d == nil {
-		fresh, err := l.gatewayDevice.level(now)
-		if err != nil {
-			return true // not reached: newLimiters has parsed it
-		}
-		d = &fresh
-		l.devices[device] = d
-	}
-	return d.take(points, now)
 }
 
 // allow charges a message, and counts it if a limit does not allow it.

@@ -36,8 +36,8 @@ func TestLevelsOfRateLimits(t *testing.T) {
 		limits tbtest.RateLimits
 		steps  []table.Step
 	}{
-		"each device has its own": {
-			tbtest.RateLimits{GatewayDevice: tbtest.Rates{TelemetryMessages: "1:3600"}},
+		"the devices behind a gateway share one": {
+			tbtest.RateLimits{Gateway: tbtest.Rates{TelemetryMessages: "2:3600"}, GatewayDevice: tbtest.Rates{TelemetryMessages: "1:3600"}},
 			[]table.Step{
 				publish(telemetry, one, "PUBACK"), publish(telemetry, `{"$e":[{"a":1}]}`, "PUBACK"), publish(telemetry, one, over...),
 			},
@@ -57,10 +57,10 @@ func TestLevelsOfRateLimits(t *testing.T) {
 				publish("v1/gateway/attributes", `{"$d":{"a":1}}`, over...),
 			},
 		},
-		"the gateway's own count for it": {
-			tbtest.RateLimits{Gateway: tbtest.Rates{TelemetryMessages: "1:3600"}, Device: tbtest.Rates{TelemetryMessages: "9:3600"}},
+		"the gateway's own device has its own": {
+			tbtest.RateLimits{Gateway: tbtest.Rates{TelemetryMessages: "1:3600"}, GatewayDevice: tbtest.Rates{TelemetryMessages: "1:3600"}},
 			[]table.Step{
-				publish("v1/devices/me/telemetry", `{"a":1}`, "PUBACK"), publish("v1/devices/me/telemetry", `{"a":1}`, "closed"),
+				publish(telemetry, one, "PUBACK"), publish("v1/devices/me/telemetry", `{"a":1}`, "PUBACK"), publish("v1/devices/me/telemetry", `{"a":1}`, "closed"),
 			},
 		},
 	} {
