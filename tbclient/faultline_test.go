@@ -166,11 +166,11 @@ func TestAHundredThousandRecordsCrossABadLineCompleteAndInOrder(t *testing.T) {
 		}
 		began := time.Now()
 		// The line is bad for the first nine tenths.
-		require.NoError(t, feed(within(t, 6*patience), c, batches[:900]))
+		require.NoError(t, feed(within(t, 12*patience), c, batches[:900]))
 		line.mu.Lock()
 		line.calm = true
 		line.mu.Unlock()
-		require.NoError(t, feed(within(t, 3*patience), c, batches[900:]))
+		require.NoError(t, feed(within(t, 6*patience), c, batches[900:]))
 		t.Logf("%d records in %v, %d connections, %d faults, sent twice %d", records, time.Since(began).Round(time.Millisecond),
 			srv.Stats().Connects, line.n, srv.Stats().Readings-records)
 		require.GreaterOrEqual(t, line.n, 5, "every fault has struck")

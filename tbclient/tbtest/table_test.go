@@ -48,6 +48,7 @@ func target(t *testing.T, need table.Need) table.Target {
 		out.ProvisionKey, out.ProvisionSecret = "pk", "ps"
 	case table.NeedRateLimit:
 		cfg.RateLimits.Gateway = tbtest.Rates{Messages: "2:3600", TelemetryMessages: "2:3600"}
+		cfg.RateLimits.GatewayDevice = cfg.RateLimits.Gateway
 	case table.NeedDeviceLimit:
 		cfg.MaxDevices = 1
 	case table.NeedTypeProblem:
