@@ -39,7 +39,7 @@ func (s *Store) onRetry() {
 	defer s.mu.Unlock()
 	s.retry.armed = false
 	s.cursorDue = true
-	s.flushDue = s.unsynced && (s.cfg.Durability == Interval || s.failure != nil)
+	s.flushDue = s.cfg.Durability == Interval || s.failure != nil
 	s.garbage, s.stuck = append(s.garbage, s.stuck...), nil
 	s.untidy = nil
 	s.want(s.next - 1)

@@ -94,13 +94,15 @@ func (s *Store) settle(j job, size int64, err error) error {
 
 // flush forces what was only written to the medium.
 func (s *Store) flush() {
-	s.unsynced = false
+	s.unsynced, s.flushDue = false, false
 	s.mu.Unlock()
 	err := s.medium.flush()
 	s.mu.Lock()
 	if err == nil {
 		s.syncs++
-		s.failure, s.noSpace = nil, false
+		if s.dirty == 0 { // else the next commit shows whether the medium works
+			s.failure, s.noSpace = nil, false
+		}
 		return
 	}
 	s.failure, s.unsynced = err, true

@@ -136,6 +136,13 @@ func TestAnEncryptedContainerCannotBeMoved(t *testing.T) {
 	if _, err := f.unpack(nil, c, 8); !errors.Is(err, errContainer) {
 		t.Errorf("it can be read: %v", err)
 	}
+	head, body := c[recordHead:][:containerHead], c[recordHead+containerHead:]
+	if _, err := f.decrypt(body, sealContext(7, head)); err != nil {
+		t.Errorf("it cannot be decrypted in its place: %v", err)
+	}
+	if _, err := f.decrypt(body, sealContext(8, head)); !errors.Is(err, errContainer) {
+		t.Errorf("it can be decrypted in another place: %v", err)
+	}
 }
 
 func TestEncryptedContainersOfTheSameRunDiffer(t *testing.T) {
@@ -175,6 +182,7 @@ func FuzzContainer(f *testing.F) {
 		}
 		f.Add(c[recordHead:])
 	}
+	f.Add(append([]byte{0, 1, 0, 0, 0, 20, 0, 0, 0}, "twenty bytes of junk"...))
 	f.Add([]byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add([]byte{1, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -79,7 +79,8 @@ func TestIntervalLosesAtMostTheLastIntervalInAPowerCut(t *testing.T) {
 			mustSync(t, s, old)
 			time.Sleep(300 * time.Millisecond)
 		}
-		time.Sleep(5 * time.Second)
+		old = fill(t, s, 20) // nobody waits for these
+		time.Sleep(5*time.Second + time.Millisecond)
 		fill(t, s, 100)
 		m.Crash()
 		s = openOn(t, m, cfg)
@@ -139,11 +140,32 @@ func TestAFailedIntervalBeginsANewSegmentThatIsForced(t *testing.T) {
 		if _, ok := m.Files()[fmt.Sprintf("%020d.seg", failed+1)]; !ok {
 			t.Errorf("the file whose sync has failed is still in use: %v", m)
 		}
+		time.Sleep(1100 * time.Millisecond)
 		m.Crash()
 		s = openOn(t, m, filestore.Config{})
 		offsets, _ := readAll(t, s, 0, eventstore.Limit{})
-		if n := len(offsets); n < 10 || offsets[n-1] != last || offsets[n-10] != last-9 {
+		if n := len(offsets); n < 20 || offsets[9] != 10 || offsets[n-1] != last || offsets[n-10] != last-9 {
 			t.Errorf("the records are %s", brief(offsets))
+		}
+	})
+}
+
+// What follows a failure goes to another file, even if the medium works again.
+func TestAFileWhoseIntervalHasFailedIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(storetest.Medium)
+		s := openOn(t, m, filestore.Config{Durability: filestore.Interval})
+		last := fill(t, s, 10)
+		mustSync(t, s, last)
+		m.FailSync(errMedium)
+		time.Sleep(1100 * time.Millisecond)
+		m.FailSync(nil)
+		mustSync(t, s, fill(t, s, 10))
+		if _, ok := m.Files()[fmt.Sprintf("%020d.seg", last+1)]; !ok {
+			t.Errorf("the file is still in use: %v", m)
+		}
+		if err := peekRun(t.Context(), s, 0, last+10); err != nil {
+			t.Error(err)
 		}
 	})
 }

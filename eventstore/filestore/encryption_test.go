@@ -181,6 +181,34 @@ func TestTortureBitFlipCostsNoOtherContainer(t *testing.T) {
 	}
 }
 
+// A container can hold more records than it has bytes.
+func TestADamagedContainerOfManyRecordsCostsNoOther(t *testing.T) {
+	m := new(storetest.Medium)
+	cfg := filestore.Config{Codec: compress.S2{}, Key: key("k1"), SyncInterval: time.Hour}
+	s := openOn(t, m, cfg)
+	const many = 4000
+	for range many {
+		if _, err := s.Append(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustSync(t, s, many)
+	for o := uint64(many + 1); o <= many+20; o++ {
+		appendOne(t, s, o)
+	}
+	mustClose(t, s)
+	name := contents(m).segments()[0]
+	b, _ := m.ReadFile(name)
+	m.WriteFile(name, flipped(b, 100, 1))
+	s = openOn(t, m, cfg)
+	if err := peekRun(limited(t), s, many, many+20); err != nil {
+		t.Error(err)
+	}
+	if recs, err := s.Peek(limited(t), 0, nil, eventstore.Limit{}); err != nil || recs[0].Offset != many+1 || s.Stats().Dropped != many {
+		t.Errorf("the first record is %v, %v; %+v", recs[0], err, s.Stats())
+	}
+}
+
 func checkOneContainerLost(t *testing.T, m *storetest.Medium, cfg filestore.Config, n, each uint64, what string) {
 	t.Helper()
 	s := openOn(t, m, cfg)

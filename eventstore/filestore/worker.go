@@ -34,14 +34,13 @@ func (s *Store) work() {
 			_ = s.tidy() // it is tried again, and announced
 		case s.target > s.durable:
 			s.commit()
-		case s.flushDue:
-			s.flushDue = false
+		case s.flushDue && s.unsynced:
 			s.flush()
 		default:
 			s.watchAge()
 			s.round.end(nil) // who joined late, and has what it waits for
 			s.round = nil
-			s.cursorDue, s.working = false, false
+			s.cursorDue, s.flushDue, s.working = false, false, false
 			return
 		}
 		s.announce()

@@ -108,6 +108,21 @@ type Storage struct {
 	// drop_oldest or reject.
 	MaxBytes int64  `json:"max_bytes"`
 	Overflow string `json:"overflow"`
+
+	// SizeLimit (MB) and MaxDatabases together bound the size for the type
+	// sqlite, if max_bytes does not.
+	SizeLimit    int `json:"size_limit"`
+	MaxDatabases int `json:"max_db_amount"`
+
+	// Additions as well. For files: what a record waits for until it counts as
+	// stored, which is always (the default), interval or none; the time between
+	// two writes to the medium at the latter two, in milliseconds; and the
+	// compression, which is s2 or none (the default). For memory: the file that
+	// keeps the records when the gateway stops.
+	Durability   string `json:"durability"`
+	SyncInterval int    `json:"sync_interval_ms"`
+	Compression  string `json:"compression"`
+	Snapshot     string `json:"snapshot_file"`
 }
 
 // Entry is a connector in tb_gateway.json.

@@ -59,6 +59,9 @@ func Load(path string, types ...connector.Type) ([]gateway.Option, error) {
 // options returns the options of the sections but the storage and the
 // connectors.
 func (f *File) options(dir string, log *slog.Logger) ([]gateway.Option, error) {
+	if err := f.ThingsBoard.environment(os.Getenv); err != nil {
+		return nil, err
+	}
 	if f.ThingsBoard.HandleRenaming == nil {
 		f.ThingsBoard.HandleRenaming = f.HandleRenaming
 	}
