@@ -37,7 +37,7 @@ func open(t *testing.T, cfg filestore.Config, n int) *filestore.Store {
 		var b telemetry.Batch
 		b.Device(fmt.Sprintf("meter-%d", i%2), "adw300")
 		b.AddTelemetry(telemetry.Point{Key: "u", Value: telemetry.Float(230.5), TS: time.Now().Add(-time.Hour).UnixMilli()})
-		b.AddTelemetry(telemetry.Point{Key: "state", Value: telemetry.String(`a "quoted" text`), TS: int64(1_700_000_000_000 + i)})
+		b.AddTelemetry(telemetry.Point{Key: "state", Value: telemetry.String(`a "quoted" text`), TS: 1_700_000_000_000 + int64(i)})
 		b.Attribute("serial", telemetry.Int(int64(i)))
 		_, err := s.Append(t.Context(), record.Append(nil, b.Groups()))
 		require.NoError(t, err)
