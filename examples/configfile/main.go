@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
@@ -18,7 +19,11 @@ import (
 
 func main() {
 	path := flag.String("config", "/etc/thingsboard-gateway/config/tb_gateway.json", "configuration file, or its folder")
+	check := flag.Bool("check", false, "report what is wrong with the configuration, and end")
 	flag.Parse()
+	if *check {
+		os.Exit(report(tbconfig.Check(*path, modbus.Type(), mqtt.Type())))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -33,4 +38,19 @@ func main() {
 	if err := g.Run(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// report prints problems, and returns the exit code: 1 if something does not
+// work.
+func report(problems []tbconfig.Problem) (code int) {
+	for _, p := range problems {
+		fmt.Println(p)
+		if !p.Harmless {
+			code = 1
+		}
+	}
+	if code == 0 {
+		fmt.Println("the configuration is good")
+	}
+	return code
 }

@@ -24,6 +24,15 @@ const (
 
 // open opens the event store that s describes.
 func (s Storage) open(log *slog.Logger) (eventstore.EventStore, error) {
+	open, err := s.opener(log)
+	if err != nil {
+		return nil, err
+	}
+	return open()
+}
+
+// opener returns what opens the event store that s describes.
+func (s Storage) opener(log *slog.Logger) (func() (eventstore.EventStore, error), error) {
 	overflow, err := s.overflow()
 	if err != nil {
 		return nil, err
@@ -39,20 +48,24 @@ func (s Storage) open(log *slog.Logger) (eventstore.EventStore, error) {
 	switch lower(s.Type) {
 	case "memory":
 		cfg := memstore.Config{MaxRecords: s.MaxRecords, MaxBytes: s.MaxBytes, Overflow: overflow, Logger: log}
-		if s.Snapshot != "" {
-			return memstore.Open(s.Snapshot, cfg)
-		}
-		return memstore.New(cfg), nil
+		return func() (eventstore.EventStore, error) {
+			if s.Snapshot != "" {
+				return memstore.Open(s.Snapshot, cfg)
+			}
+			return memstore.New(cfg), nil
+		}, nil
 	case "file", "sqlite":
 		cfg := s.files()
 		cfg.Overflow, cfg.Logger = overflow, log
 		if err := s.tune(&cfg); err != nil {
 			return nil, err
 		}
-		if lower(s.Type) == "sqlite" {
-			log.Warn("storage of the type sqlite is kept in segment files; an existing database is not read", "folder", cfg.Dir)
-		}
-		return filestore.Open(cfg)
+		return func() (eventstore.EventStore, error) {
+			if lower(s.Type) == "sqlite" {
+				log.Warn("storage of the type sqlite is kept in segment files; an existing database is not read", "folder", cfg.Dir)
+			}
+			return filestore.Open(cfg)
+		}, nil
 	case "":
 		return nil, errors.New("storage.type: is missing")
 	default:
