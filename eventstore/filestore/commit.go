@@ -31,10 +31,11 @@ func (s *Store) commit() {
 		return
 	}
 	r := s.round
-	s.round = nil
+	s.round, s.running = nil, r
 	s.mu.Unlock()
 	size, err := s.medium.write(j)
 	s.mu.Lock()
+	s.running = nil
 	s.finish(r, s.settle(j, size, err))
 }
 

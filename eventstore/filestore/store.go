@@ -52,6 +52,7 @@ type Store struct {
 
 	working   bool // the goroutine of work exists
 	round     *round
+	running   *round        // the sync that is under way
 	expected  int           // how many will probably wait for the next round
 	room      chan struct{} // closed when there may be room
 	garbage   []trash       // files to remove
@@ -158,6 +159,9 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.done)
+	s.round.end(eventstore.ErrClosed)
+	s.running.end(eventstore.ErrClosed)
+	s.round = nil
 	s.disarm(&s.retry)
 	s.disarm(&s.expiry)
 	s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 type round struct {
 	done    chan struct{} // closed at its end
 	err     error         // then set
+	ended   bool
 	waiters int
 }
 
@@ -83,11 +84,27 @@ func (s *Store) finish(r *round, err error) {
 	r.end(err)
 }
 
-// end lets those go on who wait for r. Nobody waits for nil.
+// end lets those go on who wait for r, once. Nobody waits for nil.
 func (r *round) end(err error) {
-	if r != nil {
-		r.err = err
+	if r != nil && !r.ended {
+		r.err, r.ended = err, true
 		close(r.done)
+	}
+}
+
+// wait waits for the end of r. It fails when ctx is done before. Many wait at a
+// time, and each channel more that they have in common costs them dearly.
+func (r *round) wait(ctx context.Context) error {
+	canceled := ctx.Done()
+	if canceled == nil {
+		<-r.done
+		return nil
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-canceled:
+		return ctx.Err()
 	}
 }
 
@@ -97,14 +114,12 @@ func (s *Store) await(ctx context.Context, r *round) error {
 	failure := s.failure
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	select {
-	case <-r.done:
-	case <-s.done:
-		return eventstore.ErrClosed
-	case <-ctx.Done():
-		return fmt.Errorf("filestore: sync: %w", errors.Join(ctx.Err(), failure))
+	if err := r.wait(ctx); err != nil {
+		return fmt.Errorf("filestore: sync: %w", errors.Join(err, failure))
 	}
 	switch {
+	case errors.Is(r.err, eventstore.ErrClosed):
+		return eventstore.ErrClosed
 	case r.err == nil || disk.IsFull(r.err) && s.cfg.Overflow == eventstore.Block:
 		return nil
 	case disk.IsFull(r.err):
