@@ -6,3 +6,19 @@ func (in *Interner) Len() int {
 	defer in.mu.RUnlock()
 	return len(in.seen)
 }
+
+// Repr returns what Python's repr makes of o.
+func Repr(o Operand) string { return string(o.appendRepr(nil)) }
+
+// Limits of an evaluation.
+const (
+	MaxText  = maxText
+	MaxItems = maxItems
+	MaxBits  = maxBits
+)
+
+// StrictPath returns the error of a text that is not a path of jsonpath_rw.
+func StrictPath(text string) error {
+	_, err := parsePath(text, false)
+	return err
+}

@@ -2,9 +2,11 @@ package expr_test
 
 import (
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 
@@ -111,5 +113,89 @@ func FuzzArithmetic(f *testing.F) {
 		if b, again := expr.Arithmetic("(" + text + ")"); !again || a != b {
 			t.Fatalf("%q is %v, in parentheses %v, %v", text, a, b, again)
 		}
+	})
+}
+
+func FuzzPath(f *testing.F) {
+	for _, path := range []string{"a.b", "$..a[0]", "a,b|c", "(a|b).`parent`", "a where b", "[*].$", "['a b']", "*..*", "a[1:-1]", "..", "[1:2:3]", "a.1st/x", `a."\`} {
+		f.Add(path, `{"a":[{"b":[1,null,"x"]},2.5],"b":{"a":{"a":{}}}}`)
+	}
+	f.Fuzz(func(t *testing.T, text, doc string) {
+		root, err := fastjson.Parse(doc)
+		if err != nil || len(doc) > 1000 {
+			return
+		}
+		path := expr.CompilePath(text)
+		path.First(root)
+		var first *fastjson.Value
+		count := 0
+		path.Each(root, func(v *fastjson.Value) bool {
+			if count++; count == 1 {
+				first = v
+			}
+			return true
+		})
+		if count > 100_000 || path.Err() != nil && count > 0 {
+			t.Fatalf("%q found %d values, error %v", text, count, path.Err())
+		}
+		var syntax *expr.SyntaxError
+		if err := path.Err(); err != nil && (!errors.As(err, &syntax) || syntax.Column < 1 || syntax.Column > utf8.RuneCountInString(text)+1) {
+			t.Fatalf("%q: %v", text, err)
+		}
+		path.Each(root, func(v *fastjson.Value) bool {
+			if string(v.MarshalTo(nil)) != string(first.MarshalTo(nil)) {
+				t.Fatalf("%q: first %s, then %s", text, first, v)
+			}
+			return false
+		})
+	})
+}
+
+func FuzzExpression(f *testing.F) {
+	for _, text := range []string{"value * 9 / 5 + 32", "[i for i in l if i is not None][0]", "'a' * 65536", "2 ** 4096", "x[::-1]", "max(l)",
+		"s.replace('', 'xxxxxxxx')", "1 < value <= 3", "value if value else 'no'", "~-5 << 3", "[[l, l], [l] * 9]", "pow(3, 9 ** 99, 10 ** 99)", "round(value, -2)", "'\\x41' in s", "0x_ff"} {
+		f.Add(text, 21.5, "text")
+	}
+	f.Fuzz(func(t *testing.T, text string, value float64, s string) {
+		e, err := expr.CompileExpression(text)
+		if err != nil {
+			var syntax *expr.SyntaxError
+			if !errors.As(err, &syntax) || syntax.Column < 1 {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		known := map[string]expr.Operand{"value": expr.FloatOf(value), "s": expr.TextOf(s), "l": expr.ListOf(expr.IntOf(1), expr.NoneOperand()), "x": expr.BytesOf([]byte(s))}
+		var args []expr.Operand
+		for _, name := range e.Names() {
+			args = append(args, known[name])
+		}
+		v, err := e.Eval(args)
+		var failed *expr.EvalError
+		switch {
+		case err != nil && !errors.As(err, &failed):
+			t.Fatalf("%q: %v", text, err)
+		case err == nil && v.Kind() == expr.TextOperand && len(v.String()) > max(expr.MaxText, len(s), len(text)):
+			t.Fatalf("%q is a text of %d bytes", text, len(v.String()))
+		}
+		if value, ok := v.Value(); ok && value.Kind() == telemetry.KindJSON && !json.Valid([]byte(value.String())) {
+			t.Fatalf("%q: invalid JSON %s", text, value)
+		}
+	})
+}
+
+func FuzzReferenceMode(f *testing.F) {
+	f.Add("${a} and ${b.c}", `{"a":{"x":[1,"it's",null,true,1e400]},"b":{"c":-0}}`, uint8(2))
+	f.Fuzz(func(t *testing.T, text, doc string, typ uint8) {
+		root, err := fastjson.Parse(doc)
+		if err != nil {
+			return
+		}
+		s := expr.Scratch{Mode: expr.Reference}
+		v, outcome := s.Template(expr.Compile(text), root, expr.Type(typ%6))
+		if (outcome == expr.Missing) != (v.Kind() == telemetry.KindNone) {
+			t.Fatalf("outcome %d with kind %d", outcome, v.Kind())
+		}
+		expr.CompileTimeField(text, expr.TimeFormat{}).Find(root)
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,22 +13,6 @@ import (
 func TestMain(m *testing.M) {
 	time.Local = time.UTC // the vectors were made there
 	os.Exit(m.Run())
-}
-
-// vectors reads a file of acceptance vectors.
-func vectors(t *testing.T, name string, v any) {
-	t.Helper()
-	dir := os.Getenv("GATEWAY_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("testdata", "vectors")
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, "expressions", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // sameJSON compares two documents, numbers by their text.

@@ -23,12 +23,13 @@ func CompilePath(text string) *Path {
 	if words := strings.Fields(p.text); len(words) > 0 {
 		p.word = words[0]
 	}
-	if p.steps, p.err = parsePath(p.text); p.err != nil {
-		p.steps = nil
-		if quoted := quoteBlanks(p.text); quoted != p.text {
-			if steps, err := parsePath(quoted); err == nil {
-				p.steps, p.err = steps, nil
-			}
+	p.steps, p.err = parsePath(p.text, false)
+	for _, text := range [...]string{p.text, quoteBlanks(p.text)} {
+		if p.err == nil {
+			break
+		}
+		if steps, err := parsePath(text, true); err == nil {
+			p.steps, p.err = steps, nil
 		}
 	}
 	p.plain = true
@@ -41,9 +42,9 @@ func CompilePath(text string) *Path {
 }
 
 // quoteBlanks quotes the segments of text that have blanks in them, as in
-// ${room 1.sensor 2}.
+// ${room 1.sensor 2}, unless it has quotes already.
 func quoteBlanks(text string) string {
-	if !strings.Contains(text, " ") {
+	if !strings.Contains(text, " ") || strings.ContainsAny(text, "\"'`") {
 		return text
 	}
 	segments := strings.Split(text, ".")

@@ -27,6 +27,10 @@ const (
 type pathLexer struct {
 	text string
 	pos  int
+
+	// Names may begin with a digit and have characters that are no marks of the
+	// dialect, as in ${meter.1st/total}.
+	loose bool
 }
 
 // next returns the next token: the tokens of jsonpath_rw, and names of letters
@@ -42,6 +46,8 @@ func (l *pathLexer) next() (pathToken, *SyntaxError) {
 	left := l.text[l.pos:]
 	r, _ := utf8.DecodeRuneInString(left)
 	switch c := left[0]; {
+	case l.loose && looseEnd(left) > 0:
+		return l.looseName(t, left)
 	case nameStart(r):
 		t.kind, t.text = tokenName, l.take(nameEnd(left))
 		if t.text == "where" {
@@ -82,6 +88,35 @@ func nameEnd(text string) int {
 		}
 	}
 	return len(text)
+}
+
+// looseEnd returns the length of the name that text begins with if marks alone
+// end it, or 0 if that has no letter and is not a number, such as 1:2.
+func looseEnd(text string) int {
+	n := looseRun(text)
+	if !strings.ContainsFunc(text[:n], unicode.IsLetter) && !wholeText([]byte(text[:n])) {
+		return 0
+	}
+	return n
+}
+
+func looseRun(text string) int {
+	if i := strings.IndexAny(text, ".[]()$,|&*?'\"`{} \t\n"); i >= 0 {
+		return i
+	}
+	return len(text)
+}
+
+func (l *pathLexer) looseName(t pathToken, left string) (pathToken, *SyntaxError) {
+	n := looseEnd(left)
+	if wholeText([]byte(left[:n])) {
+		return l.number(t, left)
+	}
+	t.kind, t.text = tokenName, l.take(n)
+	if t.text == "where" {
+		t.kind = tokenWhere
+	}
+	return t, nil
 }
 
 func (l *pathLexer) number(t pathToken, left string) (pathToken, *SyntaxError) {

@@ -16,11 +16,13 @@ const maxExpression = 4096
 //
 // where the operators bind tighter in this order: brackets (which apply to
 // everything to their left), "..", ".", "|", "where".
-func parsePath(text string) ([]step, error) {
+//
+// With loose names it accepts more: see pathLexer.
+func parsePath(text string, loose bool) ([]step, error) {
 	if len(text) > maxExpression {
 		return nil, syntaxError(text[:32], 0, "the expression has more than %d bytes", maxExpression)
 	}
-	p := &pathParser{lexer: pathLexer{text: text}}
+	p := &pathParser{lexer: pathLexer{text: text, loose: loose}}
 	p.advance()
 	steps := p.path(0, 0)
 	if p.err == nil && p.token.kind != tokenEnd {
@@ -62,7 +64,7 @@ func (p *pathParser) unexpected() {
 	case tokenEnd:
 		p.fail(p.token.at, "the path is not complete")
 	case tokenNumber:
-		p.fail(p.token.at, "unexpected number %s; a name that begins with a digit needs quotes", p.token.text)
+		p.fail(p.token.at, "unexpected number %s", p.token.text)
 	case tokenName, tokenOperator:
 		p.fail(p.token.at, "unexpected %q", p.token.text)
 	case tokenDescend:
@@ -159,6 +161,13 @@ func (p *pathParser) operand(depth int) []step {
 		return []step{{kind: every}}
 	case tokenName:
 		return []step{p.names()}
+	case tokenNumber:
+		if !p.lexer.loose || t.text[0] == '-' {
+			p.unexpected()
+			return nil
+		}
+		p.advance()
+		return []step{{kind: member, name: t.text}}
 	case tokenOperator:
 		p.advance()
 		switch t.text {

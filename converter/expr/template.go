@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 )
@@ -17,6 +19,7 @@ type Template struct {
 type part struct {
 	literal string
 	path    *Path // nil: literal counts
+	at      int   // offset of the path in the text
 }
 
 // Compile compiles text. Every text is a template: a "${" without its "}" stands
@@ -24,6 +27,7 @@ type part struct {
 func Compile(text string) *Template {
 	t := &Template{text: text}
 	for rest := text; rest != ""; {
+		at := len(text) - len(rest)
 		before, after, found := strings.Cut(rest, "${")
 		inner, tail, closed := strings.Cut(after, "}")
 		if !found || !closed {
@@ -33,13 +37,14 @@ func Compile(text string) *Template {
 		if before != "" {
 			t.parts = append(t.parts, part{literal: before})
 		}
-		t.parts = append(t.parts, part{path: CompilePath(inner)})
+		t.parts = append(t.parts, part{path: CompilePath(inner), at: at + len(before) + len("${") + len(inner) - len(strings.TrimLeftFunc(inner, unicode.IsSpace))})
 		rest = tail
 	}
 	return t
 }
 
-// Check returns an error if t has a placeholder that can never have a value.
+// Check returns an error if t has a placeholder that can never have a value. It
+// names the text and, if the text between the braces is not a path, the column.
 func (t *Template) Check() error {
 	var problems []error
 	for _, p := range t.parts {
@@ -50,9 +55,22 @@ func (t *Template) Check() error {
 			problems = append(problems, fmt.Errorf("%q: a placeholder is empty", t.text))
 		case p.path != nil && strings.Contains(p.path.text, "${"):
 			problems = append(problems, fmt.Errorf("%q: a placeholder is inside another", t.text))
+		case p.path != nil && p.path.mistaken():
+			problems = append(problems, t.pathError(p))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// pathError returns the error of p's path with its column in the whole text.
+func (t *Template) pathError(p part) error {
+	err := p.path.err
+	var syntax *SyntaxError
+	if errors.As(err, &syntax) {
+		before := utf8.RuneCountInString(t.text[:p.at])
+		return &SyntaxError{Text: t.text, Column: before + syntax.Column, Reason: syntax.Reason}
+	}
+	return err
 }
 
 // String returns the text that t was compiled from.

@@ -62,6 +62,7 @@ const (
 // use; the Interner may be shared. The zero Scratch is ready to use.
 type Scratch struct {
 	Strings *Interner
+	Mode    Mode // of all conversions
 
 	buf []byte
 }
@@ -74,6 +75,12 @@ func (s *Scratch) Value(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
 	switch v.Type() {
 	case fastjson.TypeNull:
 		return telemetry.Value{}, Missing
+	default:
+	}
+	if s.Mode == Reference && t != Auto {
+		return s.referenceValue(v, t)
+	}
+	switch v.Type() {
 	case fastjson.TypeString:
 		return s.Text(v.GetStringBytes(), t)
 	case fastjson.TypeNumber:
@@ -91,6 +98,10 @@ func (s *Scratch) Template(tpl *Template, root *fastjson.Value, t Type) (telemet
 		return s.Value(p.First(root), t)
 	}
 	var ok bool
+	if s.Mode == Reference {
+		s.buf, _ = tpl.appendReference(s.buf[:0], root)
+		return s.referenceText(s.buf, t)
+	}
 	if s.buf, ok = tpl.Append(s.buf[:0], root); !ok {
 		return telemetry.Value{}, Missing
 	}
@@ -100,7 +111,12 @@ func (s *Scratch) Template(tpl *Template, root *fastjson.Value, t Type) (telemet
 // String returns what the template makes of the message root, as text.
 func (s *Scratch) String(tpl *Template, root *fastjson.Value) (string, bool) {
 	var ok bool
-	if s.buf, ok = tpl.Append(s.buf[:0], root); !ok {
+	if s.Mode == Reference {
+		s.buf, ok = tpl.appendReference(s.buf[:0], root)
+	} else {
+		s.buf, ok = tpl.Append(s.buf[:0], root)
+	}
+	if !ok {
 		return "", false
 	}
 	return s.Strings.String(s.buf), true
@@ -158,6 +174,9 @@ func (s *Scratch) document(v *fastjson.Value, t Type) (telemetry.Value, Outcome)
 
 // Text converts a text. It does not retain b.
 func (s *Scratch) Text(b []byte, t Type) (telemetry.Value, Outcome) {
+	if s.Mode == Reference && t != Float && t != Bool {
+		return s.referenceText(b, t)
+	}
 	switch t {
 	case Int:
 		if n, ok := parseInt(b); ok {

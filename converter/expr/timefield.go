@@ -1,0 +1,103 @@
+package expr
+
+import "github.com/valyala/fastjson"
+
+// A TimeField finds the time of a message. It is safe for concurrent use.
+type TimeField struct {
+	path   *Path  // nil: no field is configured
+	last   string // the last name of the path, "" if it has none
+	format TimeFormat
+}
+
+// CompileTimeField compiles the name of the field that holds the time: a path,
+// with or without ${}, or "" for the usual fields.
+func CompileTimeField(text string, format TimeFormat) *TimeField {
+	f := &TimeField{format: format}
+	if text == "" {
+		return f
+	}
+	if f.path = Compile(text).Path(); f.path == nil {
+		f.path = CompilePath(text)
+	}
+	if n := len(f.path.steps); n > 0 && f.path.steps[n-1].kind == member {
+		f.last = f.path.steps[n-1].name
+	}
+	return f
+}
+
+// Find returns the time of the message root in Unix milliseconds: that of the
+// configured path, as [TimeFormat.Value] reads it; or else that of the first
+// member with the path's last name, in nested objects, depth first; or else the
+// message's own, see [MessageTime]. Of an array the first element counts. It
+// reports false if there is none: then the time of reception is the time.
+func (f *TimeField) Find(root *fastjson.Value) (ms int64, ok bool) {
+	if root == nil {
+		return 0, false
+	}
+	if root.Type() == fastjson.TypeArray {
+		items := root.GetArray()
+		if len(items) == 0 {
+			return 0, false
+		}
+		root = items[0]
+	}
+	if f.path != nil {
+		if ms, ok = f.format.Value(f.path.First(root)); ok {
+			return ms, true
+		}
+		if ms, ok = f.format.Value(nested(root, f.last, maxNesting)); ok {
+			return ms, true
+		}
+	}
+	return MessageTime(root)
+}
+
+// nested returns the first member called name that is not null, in v and the
+// objects below it.
+func nested(v *fastjson.Value, name string, depth int) (found *fastjson.Value) {
+	o := objectOf(v)
+	if o == nil || name == "" || depth == 0 {
+		return nil
+	}
+	if c := o.Get(name); c != nil && c.Type() != fastjson.TypeNull {
+		return c
+	}
+	o.Visit(func(_ []byte, c *fastjson.Value) {
+		if found == nil {
+			found = nested(c, name, depth-1)
+		}
+	})
+	return found
+}
+
+// MessageTime returns the member "ts" of a message, or else "timestamp", in Unix
+// milliseconds. A whole number is taken as it is, also one in a text; any other
+// text as [TimeFormat.Parse] reads it.
+func MessageTime(root *fastjson.Value) (ms int64, ok bool) {
+	for _, key := range [...]string{"ts", "timestamp"} {
+		v := memberOf(root, key)
+		if v == nil || v.Type() == fastjson.TypeNull {
+			continue
+		}
+		if ms, ok = milliseconds(v); ok {
+			return ms, true
+		}
+	}
+	return 0, false
+}
+
+func milliseconds(v *fastjson.Value) (ms int64, ok bool) {
+	switch v.Type() {
+	case fastjson.TypeNumber:
+		var digits [32]byte
+		return parseInt(v.MarshalTo(digits[:0]))
+	case fastjson.TypeString:
+		b := v.GetStringBytes()
+		if ms, ok = parseInt(b); ok {
+			return ms, true
+		}
+		return TimeFormat{}.Parse(string(b))
+	default:
+		return 0, false
+	}
+}
