@@ -111,7 +111,7 @@ type checker struct {
 
 // connector checks a connector and its file.
 func (c *checker) connector(dir string, set connector.Set, i int, e Entry) {
-	if _, ok := set[lower(e.Type)]; !ok {
+	if _, ok := set[e.typeIn(set)]; !ok {
 		c.add(fmt.Errorf("connectors[%d].type: %q is not linked into this program, which has %s", i, e.Type, set))
 		return
 	}

@@ -128,6 +128,7 @@ type Storage struct {
 // Entry is a connector in tb_gateway.json.
 type Entry struct {
 	Type          string          `json:"type"`
+	Class         string          `json:"class"` // names the type if Type is not linked
 	Name          string          `json:"name"`
 	Configuration string          `json:"configuration"` // the name of a file
 	Inline        json.RawMessage `json:"configurationJson"`

@@ -153,11 +153,24 @@ func (e Entry) connector(dir string, set connector.Set, log *slog.Logger) (c con
 		c.opts = append(c.opts, gateway.WithPolicy(p))
 	}
 	env := connector.Env{Name: c.name, Dir: dir, Logger: log.With("connector", c.name)}
-	c.Connector, err = set.New(lower(e.Type), raw, env)
+	c.Connector, err = set.New(e.typeIn(set), raw, env)
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", where, err)
 	}
 	return c, nil
+}
+
+// typeIn returns the name in set of e's type, which the class names if the
+// type is not in the set.
+func (e Entry) typeIn(set connector.Set) string {
+	if _, ok := set[lower(e.Type)]; !ok && e.Class != "" {
+		for name := range set {
+			if lower(name) == lower(e.Class) {
+				return name
+			}
+		}
+	}
+	return lower(e.Type)
 }
 
 func resolve(dir, name string) string {

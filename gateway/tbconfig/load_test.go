@@ -82,7 +82,8 @@ func TestAFileBecomesAGateway(t *testing.T) {
 	dir := write(t, map[string]string{
 		"tb_gateway.json": `{"thingsboard":{"host":"localhost","port":1,"security":{"accessToken":"x"},"reportStrategy":{"type":"ON_CHANGE"}},
 			"storage":{"type":"file","data_folder_path":` + string(must(json.Marshal(data))) + `},
-			"connectors":[{"type":"Echo","name":"one","configuration":"one.json"},{"type":"echo","name":"two","configurationJson":{"x":1}}]}`,
+			"connectors":[{"type":"Echo","name":"one","configuration":"one.json"},{"type":"echo","name":"two","configurationJson":{"x":1}},
+				{"type":"custom","class":"Echo","name":"three","configurationJson":{"x":1}}]}`,
 		"one.json": "\xef\xbb\xbf" + `{"name":"one","reportStrategy":{"type":"ON_REPORT_PERIOD","reportPeriod":1000}}`,
 	})
 	started := make(chan string, 2)
@@ -93,7 +94,7 @@ func TestAFileBecomesAGateway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- g.Run(ctx) }()
-	require.ElementsMatch(t, []string{"one", "two"}, []string{<-started, <-started})
+	require.ElementsMatch(t, []string{"one", "two", "three"}, []string{<-started, <-started, <-started})
 	require.DirExists(t, data)
 	cancel()
 	require.NoError(t, <-done)
