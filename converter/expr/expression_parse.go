@@ -137,7 +137,8 @@ func (p *expressionParser) negation(depth int) *node {
 	}
 	n := &node{kind: compareNode, at: at, args: []*node{p.binary(0, depth)}}
 	for {
-		at, op := p.token.at, p.comparison()
+		at := p.token.at
+		op := p.comparison()
 		if op == "" {
 			return single(n)
 		}

@@ -89,6 +89,9 @@ func MessageTime(root *fastjson.Value) (ms int64, ok bool) {
 func milliseconds(v *fastjson.Value) (ms int64, ok bool) {
 	switch v.Type() {
 	case fastjson.TypeNumber:
+		if n, err := v.Int64(); err == nil {
+			return n, true
+		}
 		var digits [32]byte
 		return parseInt(v.MarshalTo(digits[:0]))
 	case fastjson.TypeString:

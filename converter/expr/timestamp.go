@@ -23,11 +23,11 @@ func (f TimeFormat) Value(v *fastjson.Value) (ms int64, ok bool) {
 	}
 	switch v.Type() {
 	case fastjson.TypeNumber:
-		var digits [32]byte
-		raw := v.MarshalTo(digits[:0])
-		if n, ok := integer(raw); ok {
+		if n, err := v.Int64(); err == nil {
 			return Epoch(n), true
 		}
+		var digits [32]byte
+		raw := v.MarshalTo(digits[:0])
 		if n, ok := parseFloat(raw); ok && n > -1e11 && n < 1e11 {
 			return int64(n * 1000), true // seconds with a fraction
 		}
