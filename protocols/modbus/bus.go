@@ -23,6 +23,7 @@ type bus struct {
 	open           Opener
 	connectTimeout time.Duration
 	delay          time.Duration
+	reconnect      Reconnect
 	targets        []*target
 	lane           *poll.Lane
 
@@ -33,6 +34,29 @@ type bus struct {
 	heard time.Time       // last answer, or opening
 	out   []byte          // request under construction
 	down  bool            // the failure to connect was logged
+	tries tries
+}
+
+// A retry says which failures of a request are worth repeating it.
+type retry struct{ empty, invalid bool }
+
+func (r retry) after(err error) bool {
+	return errors.Is(err, ErrTimeout) && r.empty || errors.Is(err, ErrProtocol) && r.invalid
+}
+
+// tries counts attempts to connect in vain.
+type tries struct {
+	count int
+	until time.Time // none before
+	err   error
+}
+
+// failed counts one more attempt, of which r allows so many in a row.
+func (t *tries) failed(r Reconnect, err error, now time.Time) {
+	t.err = err
+	if t.count++; r.Attempts > 0 && t.count >= r.Attempts {
+		t.count, t.until = 0, now.Add(r.Longest)
+	}
 }
 
 // A connection is a transport that is closed once.
@@ -46,10 +70,14 @@ func (c *connection) close() { c.once.Do(func() { _ = c.Close() }) } // nothing 
 
 // connect opens the transport. It is the lane's Open.
 func (b *bus) connect(ctx context.Context) error {
+	if time.Now().Before(b.tries.until) {
+		return b.tries.err
+	}
 	dctx, cancel := context.WithTimeout(ctx, b.connectTimeout)
 	defer cancel()
 	t, err := b.open(dctx, b.name)
 	if err != nil {
+		b.tries.failed(b.reconnect, err, time.Now())
 		if !b.down && ctx.Err() == nil {
 			b.down = true
 			b.host.log.Warn("bus is not reachable", slog.String("bus", b.name), slog.Any("error", err))
@@ -59,13 +87,29 @@ func (b *bus) connect(ctx context.Context) error {
 	if b.down {
 		b.host.log.Info("bus is reachable", slog.String("bus", b.name))
 	}
-	b.down = false
+	b.down, b.tries = false, tries{}
 	b.conn = &connection{Transport: t}
 	b.conn.stop = context.AfterFunc(ctx, b.conn.close)
 	b.polls = context.WithoutCancel(ctx)
 	b.heard = time.Now()
 	b.host.Ready()
+	b.announce(ctx)
 	return nil
+}
+
+// announce tells the platform of the devices that are only written to: no reading
+// will.
+func (b *bus) announce(ctx context.Context) {
+	for _, t := range b.targets {
+		if len(t.groups) > 0 || t.online {
+			continue
+		}
+		if err := b.host.DeviceOnline(ctx, t.device); err != nil {
+			b.host.log.Warn("platform was not told of the device", slog.String("device", t.device.Name), slog.Any("error", err))
+			continue
+		}
+		t.online = true
+	}
 }
 
 // disconnect closes the transport. It is the lane's Close.
@@ -90,7 +134,7 @@ func (b *bus) exchange(ctx context.Context, t *target, request []byte, retries i
 			return nil, poll.Down(err)
 		case b.network && time.Since(b.heard) > deafAfter:
 			return nil, poll.Down(err)
-		case attempt >= retries:
+		case attempt >= retries || !t.again.after(err):
 			return nil, err
 		}
 	}

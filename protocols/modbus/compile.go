@@ -18,6 +18,9 @@ type target struct {
 	unit    uint8
 	timeout time.Duration
 	retries int
+	again   retry
+	order   Order // of values that only a call describes
+	quirks  bool
 	groups  []*group
 	rpc     map[string]*command
 	updates map[string]*command
@@ -29,6 +32,7 @@ type target struct {
 // A network is a checked Config, ready to run.
 type network struct {
 	buses   []*bus
+	server  *server // nil: there is none
 	targets []*target
 	byName  map[string][]*target
 }
@@ -48,6 +52,9 @@ func compile(cfg Config) (*network, error) {
 				c.errs = append(c.errs, fmt.Errorf("device %s: %w", name, e))
 			}
 		}
+	}
+	if cfg.Server != nil {
+		c.errs = append(c.errs, c.server(*cfg.Server))
 	}
 	first := 0
 	for _, b := range c.net.buses {
@@ -85,9 +92,15 @@ func (c *compiler) device(d Device) error {
 		return err
 	}
 	b, busErr := c.bus(d)
+	return c.target(d, b, busErr)
+}
+
+// target makes d a target of b.
+func (c *compiler) target(d Device, b *bus, busErr error) error {
 	t := &target{
 		device: telemetry.Device{Name: d.Name, Profile: d.Profile}, bus: b, unit: d.Unit,
-		timeout: d.Timeout, retries: max(d.Retries, 0),
+		timeout: d.Timeout, retries: max(d.Retries, 0), again: retry{empty: !d.SkipEmpty, invalid: !d.SkipInvalid},
+		order: d.Order, quirks: d.Quirks,
 		rpc: make(map[string]*command), updates: make(map[string]*command),
 	}
 	items, err := t.compileRegisters(d)
@@ -99,6 +112,9 @@ func (c *compiler) device(d Device) error {
 		g.items = append(g.items, it)
 	}
 	b.delay = max(b.delay, d.Delay)
+	if b.reconnect == (Reconnect{}) {
+		b.reconnect = d.Reconnect
+	}
 	b.targets = append(b.targets, t)
 	c.net.targets = append(c.net.targets, t)
 	c.net.byName[d.Name] = append(c.net.byName[d.Name], t)
@@ -111,8 +127,8 @@ func (c *compiler) bus(d Device) (*bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.scheme == "rtu" && (d.Unit < 1 || d.Unit > 247) {
-		return nil, fmt.Errorf("unit: %d is not in 1 to 247", d.Unit)
+	if e.medium == mediumSerial && (d.Unit > 247 || d.Unit == 0 && len(d.Registers) > 0) {
+		return nil, fmt.Errorf("unit: %d is not in 1 to 247, where registers are read", d.Unit)
 	}
 	if b, ok := c.buses[e.key()]; ok {
 		if c.urls[e.key()] != e {
@@ -121,7 +137,7 @@ func (c *compiler) bus(d Device) (*bus, error) {
 		return b, nil
 	}
 	b := &bus{
-		name: d.URL, network: e.scheme != "rtu", open: c.cfg.Open,
+		name: d.URL, network: e.medium != mediumSerial, open: c.cfg.Open,
 		connectTimeout: c.cfg.ConnectTimeout, out: make([]byte, 0, maxPDU),
 	}
 	c.buses[e.key()], c.urls[e.key()] = b, e
@@ -255,6 +271,8 @@ func (b *bus) schedule(first int) (err error) {
 		}
 		devices = append(devices, d)
 	}
-	b.lane, err = poll.NewLane(poll.Config{Open: b.connect, Close: b.disconnect, First: first}, devices...)
+	b.lane, err = poll.NewLane(poll.Config{
+		Open: b.connect, Close: b.disconnect, First: first, Shortest: b.reconnect.First, Longest: b.reconnect.Longest,
+	}, devices...)
 	return err
 }

@@ -24,10 +24,19 @@ type Opener func(ctx context.Context, url string) (Transport, error)
 
 // Config configures a [Connector].
 type Config struct {
-	// URL is the bus of the devices that name none: "tcp://host:502",
-	// "rtuovertcp://host:port", or "rtu:///dev/ttyUSB0?baud=9600&parity=N&stop=1"
-	// (settings: baud 19200, data 8, parity N, E or O, stop 1, rs485 to let the
-	// driver switch the direction, echo if the line repeats what is sent).
+	// URL is the bus of the devices that name none.
+	//
+	// On a network it is "tcp://host:502", "udp://host:502" or
+	// "tls://host:802?ca=root.pem&cert=me.pem&key=me.key" (settings: ca for other
+	// roots than the system's, cert and key to show a certificate, servername to
+	// expect in the peer's, insecure=true not to verify it, dir that relative
+	// paths start from), or RTU or ASCII frames in one of these: "rtuovertcp",
+	// "rtuoverudp", "rtuovertls", "asciiovertcp" and so on.
+	//
+	// On a serial line it is "rtu:///dev/ttyUSB0?baud=9600&parity=N&stop=1" or
+	// "ascii:///dev/ttyUSB0" (settings: baud 19200, data 8, parity N, E or O,
+	// stop 1, rs485 to let the driver switch the direction, echo if the line
+	// repeats what is sent).
 	URL string
 
 	// Devices are what is polled. Devices of the same bus share one connection
@@ -51,6 +60,13 @@ type Config struct {
 
 	// Open opens transports. Nil: Dial.
 	Open Opener
+
+	// Server, if not nil, makes the gateway a server (slave) besides.
+	Server *Server
+
+	// WrapResults returns the results of remote procedure calls as the reference
+	// gateway does, {"result": {"value": 5}}, rather than as 5. Files set it.
+	WrapResults bool
 }
 
 // A Device is a unit on a bus.
@@ -72,9 +88,22 @@ type Device struct {
 
 	Registers []Register
 
+	// Order and Quirks are those of the values that the methods get and set read
+	// and write, which have no Register.
+	Order  Order
+	Quirks bool
+
 	// RPC and AttributeUpdates are commands beside the writable registers.
 	RPC              []Command
 	AttributeUpdates []Command
+
+	// SkipEmpty does not repeat a request that was not answered in time, and
+	// SkipInvalid one whose answer was damaged, whatever Retries is.
+	SkipEmpty, SkipInvalid bool
+
+	// Reconnect says how the device's bus is connected again. The first of the
+	// devices of a bus that names it counts for all.
+	Reconnect Reconnect
 
 	// MaxGap is the most unused registers that are read along to save a
 	// request. Zero: DefaultMaxGap. Negative: none. MaxBitGap is the same for
@@ -90,6 +119,16 @@ type Device struct {
 	// Err is for functions that build devices: a connector refuses a device
 	// whose Err is not nil, with this error.
 	Err error
+}
+
+// A Reconnect says when a bus that cannot be reached is tried again: first after
+// First, then after delays that double up to Longest, with some jitter. Zero: one
+// second and one minute. These are also the delays between the probes of a device
+// that does not answer. After so many Attempts in vain, the next come no sooner
+// than Longest later. Zero: there is no such pause.
+type Reconnect struct {
+	First, Longest time.Duration
+	Attempts       int
 }
 
 // Validate returns all that is wrong with c, or nil.

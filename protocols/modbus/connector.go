@@ -15,8 +15,9 @@ import (
 // [connector.Connector], [connector.RPCHandler], [connector.AttributeSyncer] and
 // [connector.HealthReporter].
 type Connector struct {
-	net *network
-	err error // what is wrong with the configuration
+	net  *network
+	err  error // what is wrong with the configuration
+	wrap bool  // Config.WrapResults
 
 	mu      sync.Mutex
 	offline map[*target]bool
@@ -37,7 +38,7 @@ func New(cfg Config) *Connector {
 		err = fmt.Errorf("modbus: %w", err)
 		net = &network{}
 	}
-	return &Connector{net: net, err: err, offline: make(map[*target]bool)}
+	return &Connector{net: net, err: err, wrap: cfg.WrapResults, offline: make(map[*target]bool)}
 }
 
 // A session is what the buses need of the gateway during one Run.
@@ -67,6 +68,12 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 			}
 		})
 	}
+	if c.net.server != nil {
+		wg.Go(func() { c.net.server.run(run, s) })
+	}
+	if len(c.net.buses) == 0 && c.net.server == nil {
+		host.Ready() // there is nothing to reach
+	}
 	<-run.Done()
 	wg.Wait()
 	if ctx.Err() != nil {
@@ -77,7 +84,7 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 
 // begin forgets what an earlier Run left behind.
 func (b *bus) begin(s *session) {
-	b.host, b.down = s, false
+	b.host, b.down, b.tries = s, false, tries{}
 	for _, t := range b.targets {
 		t.online, t.healthy = false, false
 		s.setOffline(t, false)

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
@@ -19,7 +19,7 @@ func (f *field) decode(raw []byte, factor float64) telemetry.Value {
 	case Bool, Bits:
 		v = f.decodeBits(raw)
 	case String:
-		v = decodeText(raw)
+		v = f.decodeText(raw)
 	case Bytes:
 		v = telemetry.String(hex.EncodeToString(raw))
 	default:
@@ -31,12 +31,14 @@ func (f *field) decode(raw []byte, factor float64) telemetry.Value {
 	return v
 }
 
-func decodeText(raw []byte) telemetry.Value {
-	raw = bytes.TrimRight(raw, "\x00")
-	if !utf8.Valid(raw) {
-		return telemetry.String(hex.EncodeToString(raw))
+func (f *field) decodeText(raw []byte) telemetry.Value {
+	if f.quirks {
+		return telemetry.String(quirkText(f.encoding.decode(raw), f.mul))
 	}
-	return telemetry.String(string(raw))
+	if f.encoding < UTF16BE {
+		return telemetry.String(f.encoding.decode(bytes.TrimRight(raw, "\x00")))
+	}
+	return telemetry.String(strings.TrimRight(f.encoding.decode(raw), "\x00"))
 }
 
 // word returns the i-th register of raw.
@@ -51,6 +53,9 @@ func (f *field) bitAt(raw []byte, i int) bool {
 }
 
 func (f *field) decodeBits(raw []byte) telemetry.Value {
+	if f.quirks && f.typ == Bits {
+		return f.quirkBits(raw)
+	}
 	if f.bit >= 0 {
 		return f.flag(f.bitAt(raw, f.bit))
 	}
@@ -60,10 +65,19 @@ func (f *field) decodeBits(raw []byte) telemetry.Value {
 	if f.bits == 1 {
 		return f.flag(f.bitAt(raw, 0))
 	}
-	doc := make([]byte, 0, 8*f.bits)
-	for i := range f.bits {
+	list := make([]bool, f.bits)
+	for i := range list {
+		list[i] = f.bitAt(raw, i)
+	}
+	return f.flags(list)
+}
+
+// flags returns several bits, of which there is one at least, as an array.
+func (f *field) flags(list []bool) telemetry.Value {
+	doc := make([]byte, 0, 8*len(list))
+	for _, on := range list {
 		doc = append(doc, ',')
-		doc = f.flag(f.bitAt(raw, i)).AppendJSON(doc)
+		doc = f.flag(on).AppendJSON(doc)
 	}
 	doc[0] = '['
 	return telemetry.Restore(telemetry.KindJSON, 0, string(append(doc, ']')))

@@ -280,11 +280,11 @@ func FuzzFrames(f *testing.F) {
 			require.Len(t, frame.pdu, n-mbapHeader)
 			require.LessOrEqual(t, n, len(b))
 		}
-		if _, pdu, n := parseRTU(b); n > 0 {
+		if _, pdu, n := parseRTU(b, frameLength(b)); n > 0 {
 			require.Len(t, pdu, n-rtuOverhead)
 		}
 		request := appendRead(nil, 3, 0, 1)
-		if pdu, ok := findRTU(b, unit, request); ok {
+		if pdu, ok := find(rtuFraming{}, b, unit, request); ok {
 			if data, err := checkResponse(request, pdu); err == nil {
 				require.Len(t, data, 2)
 			}
@@ -312,7 +312,7 @@ func FuzzReserved(f *testing.F) {
 	f.Add("value=a;b=c; address = 1 ;type=string;functionCode=16;objectsCount=9")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, method := range []string{"get", "set"} {
-			cmd, v, err := parseReserved(method, telemetry.String(s))
+			cmd, v, err := parseReserved(method, telemetry.String(s), ABCD, false)
 			if err != nil {
 				continue
 			}

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/telemetry"
@@ -52,11 +54,19 @@ func newCommand(c Command) (*command, error) {
 // [Device.RPC], or that of a register: with a parameter it is written, without one
 // it is read. Otherwise the methods get and set take a text like
 // "type=16int;functionCode=6;objectsCount=1;address=20;value=5;" or an object with
-// these members. The result is the value that was read or written.
+// these members. The result is the value that was read or written, or with
+// [Config.WrapResults] an object that holds it.
+//
+// A call for no device is one for all of them: its method is get or set, or ends in
+// _get or _set, and the result is [{"result": 5, "device_name": "boiler"}, ...],
+// with a member "error" where there is no result.
 //
 // A command goes ahead of the polls of its bus. It waits until the deadline of ctx
 // at most, and fails at once while the bus is not connected.
 func (c *Connector) HandleRPC(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	if r.Device == "" {
+		return c.callAll(ctx, r)
+	}
 	targets := c.net.byName[r.Device]
 	if len(targets) == 0 {
 		return telemetry.Value{}, fmt.Errorf("modbus: no device %q", r.Device)
@@ -67,17 +77,64 @@ func (c *Connector) HandleRPC(ctx context.Context, r connector.RPCRequest) (tele
 	}
 	for _, t := range targets {
 		if cmd := t.rpc[r.Method]; cmd != nil {
-			return t.call(ctx, cmd, r.Method, v)
+			return c.result(t.call(ctx, cmd, r.Method, v))
 		}
 	}
 	if r.Method == "get" || r.Method == "set" {
-		cmd, v, err := parseReserved(r.Method, v)
-		if err != nil {
-			return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", r.Device, r.Method, err)
-		}
-		return targets[0].call(ctx, cmd, r.Method, v)
+		return c.result(targets[0].reserved(ctx, r.Method, v))
 	}
-	return telemetry.Value{}, fmt.Errorf("modbus: device %q has no method %q", r.Device, r.Method)
+	return telemetry.Value{}, fmt.Errorf("modbus: %s: method not found: %s", r.Device, r.Method)
+}
+
+// result gives the result of a call its form.
+func (c *Connector) result(v telemetry.Value, err error) (telemetry.Value, error) {
+	if err != nil || !c.wrap {
+		return v, err
+	}
+	doc := v.AppendJSON([]byte(`{"result":{"value":`))
+	return telemetry.Restore(telemetry.KindJSON, 0, string(append(doc, "}}"...))), nil
+}
+
+// reserved carries out get or set. Byte and word order are those of the device's
+// configuration, unless the call names them.
+func (t *target) reserved(ctx context.Context, method string, v telemetry.Value) (telemetry.Value, error) {
+	cmd, v, err := parseReserved(method, v, t.order, t.quirks)
+	if err != nil {
+		return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", t.device.Name, method, err)
+	}
+	return t.call(ctx, cmd, method, v)
+}
+
+// callAll carries out get or set on all devices.
+func (c *Connector) callAll(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	method := r.Method[strings.LastIndexByte(r.Method, '_')+1:]
+	if method != "get" && method != "set" {
+		return telemetry.Value{}, fmt.Errorf("modbus: method not found: %s", r.Method)
+	}
+	v, err := parseParams(r.Params)
+	if err != nil {
+		return telemetry.Value{}, fmt.Errorf("modbus: %s: %w", r.Method, err)
+	}
+	parts := make([]string, len(c.net.targets))
+	var wg sync.WaitGroup
+	for i, t := range c.net.targets { // devices of one bus wait for each other there
+		wg.Go(func() { parts[i] = t.part(ctx, method, v) })
+	}
+	wg.Wait()
+	return telemetry.Restore(telemetry.KindJSON, 0, "["+strings.Join(parts, ",")+"]"), nil
+}
+
+// part returns t's part of the result of a call to all devices.
+func (t *target) part(ctx context.Context, method string, v telemetry.Value) string {
+	result, err := t.reserved(ctx, method, v)
+	doc := []byte(`{"result":`)
+	if err != nil {
+		doc = telemetry.AppendString([]byte(`{"error":`), err.Error())
+	} else {
+		doc = result.AppendJSON(doc)
+	}
+	doc = telemetry.AppendString(append(doc, `,"device_name":`...), t.device.Name)
+	return string(append(doc, '}'))
 }
 
 // UpdateAttributes implements [connector.AttributeUpdater]. It writes what

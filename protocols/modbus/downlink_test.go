@@ -50,7 +50,7 @@ func TestRemoteProcedureCalls(t *testing.T) {
 		{"getRelay", `null`, "true", ""},
 		{"relay", ``, "", "no value to write"},
 		{"bad", `1`, "", "exception 2 (illegal data address) to function 6"},
-		{"nope", `1`, "", `device "D1" has no method "nope"`},
+		{"nope", `1`, "", `method not found: nope`},
 		{"get", `"type=16int;functionCode=3;objectsCount=1;address=5;"`, "300", ""},
 		{"get", `"address=5; functionCode=3;type=16int"`, "300", ""},
 		{"get", `"type=bits;functionCode=1;objectsCount=1;address=3;"`, "true", ""},

@@ -52,11 +52,15 @@ func (f *field) checkWrite(function uint8) error {
 
 // writeRequest returns the PDU that writes v by function.
 func (f *field) writeRequest(function uint8, v telemetry.Value) ([]byte, error) {
+	addr, count := uint16(f.addr), uint16(f.count)
+	if f.quirks && function == writeMultipleCoils && count > 1 {
+		data, err := f.quirkCoils(v)
+		return appendWriteMany(nil, function, addr, quirkWindow, data), err
+	}
 	data, err := f.encode(v)
 	if err != nil {
 		return nil, err
 	}
-	addr, count := uint16(f.addr), uint16(f.count)
 	switch function {
 	case writeSingleCoil:
 		value := uint16(0)
@@ -81,7 +85,11 @@ func (f *field) encode(v telemetry.Value) ([]byte, error) {
 	case Bool, Bits:
 		return f.encodeBits(v)
 	case String:
-		return f.encodeBytes([]byte(v.String()))
+		b, err := f.encoding.encode(v.String())
+		if err != nil {
+			return nil, err
+		}
+		return f.encodeBytes(b)
 	case Bytes:
 		b, err := hex.DecodeString(strings.ReplaceAll(v.String(), " ", ""))
 		if err != nil {
@@ -107,7 +115,7 @@ func (f *field) encodeBits(v telemetry.Value) ([]byte, error) {
 	if f.typ == Bool {
 		n = 1
 	}
-	bits, err := bitsOf(v, n)
+	bits, err := f.bitsFor(v, n)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +136,18 @@ func (f *field) encodeBits(v telemetry.Value) ([]byte, error) {
 		}
 	}
 	return data, nil
+}
+
+// bitsFor returns v as n bits of f.
+func (f *field) bitsFor(v telemetry.Value, n int) ([]bool, error) {
+	if !f.firstBit || v.Kind() != telemetry.KindJSON {
+		return bitsOf(v, n)
+	}
+	list, err := bitList(v)
+	if err == nil && len(list) == 0 {
+		err = errors.New("value has no bits")
+	}
+	return list[:min(len(list), 1)], err
 }
 
 // bitsOf returns v as n bits. It takes an array of n booleans or numbers, a text of
@@ -160,15 +180,21 @@ func bitsOf(v telemetry.Value, n int) ([]bool, error) {
 }
 
 func bitArray(v telemetry.Value, n int) ([]bool, error) {
+	bits, err := bitList(v)
+	if err == nil && len(bits) != n {
+		return nil, fmt.Errorf("value has %d bits, not %d", len(bits), n)
+	}
+	return bits, err
+}
+
+// bitList returns the booleans and numbers of an array as bits.
+func bitList(v telemetry.Value) ([]bool, error) {
 	_, _, doc := v.Parts()
 	var list []any
 	if err := json.Unmarshal([]byte(doc), &list); err != nil {
 		return nil, fmt.Errorf("value %s is not an array of bits", doc)
 	}
-	if len(list) != n {
-		return nil, fmt.Errorf("value has %d bits, not %d", len(list), n)
-	}
-	bits := make([]bool, n)
+	bits := make([]bool, len(list))
 	for i, x := range list {
 		switch t := x.(type) {
 		case bool:

@@ -22,6 +22,10 @@ type field struct {
 	mul, div float64
 	point    bool // scaling only moves the decimal point
 	variants map[string]telemetry.Value
+	min, max float64 // of readings that are reported
+	encoding Encoding
+	quirks   bool
+	firstBit bool
 }
 
 // newField compiles r as part of table. Its errors begin with the name of the
@@ -29,7 +33,13 @@ type field struct {
 func newField(r Register, table Table) (field, error) {
 	f := field{
 		table: table, addr: int(r.Address), typ: r.Type, order: r.Order, number: r.Number,
-		bit: -1, round: -1, variants: r.Variants,
+		bit: -1, round: -1, variants: r.Variants, encoding: r.Encoding, quirks: r.Quirks, firstBit: r.firstBit,
+	}
+	if r.Encoding > UTF16LE {
+		return f, fmt.Errorf("encoding: unknown encoding %d", r.Encoding)
+	}
+	if err := f.setBounds(r.Min, r.Max); err != nil {
+		return f, err
 	}
 	if r.Count < 0 {
 		return f, fmt.Errorf("count: %d is negative", r.Count)
@@ -74,12 +84,40 @@ func (f *field) setSize(count int) error {
 		f.count, f.bits = 1, 16
 	case Bits:
 		f.count, f.bits = (count+15)/16, count
+		if f.quirks {
+			f.count = count
+		}
 	case String, Bytes:
 		f.count = count
 	default:
 		f.count = f.typ.registers()
 	}
 	return nil
+}
+
+// setBounds sets what readings are reported.
+func (f *field) setBounds(low, high *float64) error {
+	f.min, f.max = math.Inf(-1), math.Inf(1)
+	if low != nil {
+		f.min = *low
+	}
+	if high != nil {
+		f.max = *high
+	}
+	if !(f.min <= f.max) {
+		return fmt.Errorf("min: %v is not below max, %v", f.min, f.max)
+	}
+	return nil
+}
+
+// outside reports whether v is a number that is not reported.
+func (f *field) outside(v telemetry.Value) bool {
+	switch v.Kind() {
+	case telemetry.KindInt, telemetry.KindFloat, telemetry.KindFloat32:
+		return v.Float() < f.min || v.Float() > f.max
+	default:
+		return false
+	}
 }
 
 // setBit picks a bit. On registers that makes one register enough.
@@ -123,6 +161,10 @@ func (f *field) setScale(scale, divider float64) error {
 		f.div = divider
 	}
 	if scale == 0 {
+		return nil
+	}
+	if f.quirks {
+		f.mul = scale
 		return nil
 	}
 	if inverse := math.Round(1 / scale); math.Abs(inverse) >= 2 && 1/inverse == scale {

@@ -120,11 +120,13 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		{`{"master": {"slaves": [1]}}`, "master.slaves[0]: not an object"},
 		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].deviceName: missing"},
 		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].host: missing"},
-		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true}}`, "slave: the gateway as a Modbus slave is not supported yet"},
-		{slave(`, "type": "udp"`), `master.slaves[0].type: "udp" is not supported yet`},
-		{slave(`, "method": "ascii"`), `master.slaves[0].method: "ascii" is not supported with type tcp yet`},
-		{slave(`, "method": "tls"`), `master.slaves[0].method: "tls"`},
-		{slave(`, "tls": {"certfile": "x"}`), "master.slaves[0].tls: TLS is not supported yet"},
+		{`{"compatibility": "yes", "master": {"slaves": []}}`, `compatibility: "yes" is not known; there is thingsboard`},
+		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "type": "serial"}}`, "slave.port: missing"},
+		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "values": {"holding_registers": {"timeseries": [{"tag": "x", "type": "16int"}]}}}}`, "slave.values.holding_registers.timeseries[0].address: missing"},
+		{slave(`, "type": "sctp"`), `master.slaves[0].type: "sctp" is not tcp, udp or serial`},
+		{slave(`, "method": "binary"`), `master.slaves[0].method: "binary" is not socket, rtu, ascii or tls`},
+		{slave(`, "type": "udp", "method": "tls"`), `master.slaves[0].type: TLS runs over type tcp only`},
+		{slave(`, "tls": {"password": "x"}`), "master.slaves[0].tls.password: key files with a password are not supported"},
 		{slave(`, "uplink_converter": "Mine"`), `master.slaves[0].uplink_converter: "Mine"`},
 		{slave(`, "unitId": 256`), `master.slaves[0].unitId: "256" is not a whole number from 0 to 255`},
 		{slave(`, "byteOrder": "MIDDLE", "timeseries": [{"tag": "a", "type": "16int", "functionCode": 3, "address": 0}]`), `master.slaves[0]: byteOrder: "MIDDLE"`},
@@ -132,8 +134,8 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		{slave(`, "reportStrategy": {"type": "SOMETIMES"}`), `master.slaves[0].reportStrategy.type: "SOMETIMES"`},
 		{tag(`"type": "16int", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].tag: missing"},
 		{tag(`"tag": "x", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].type: missing"},
-		{tag(`"tag": "x", "type": "48int", "functionCode": 3, "address": 0`), `master.slaves[0].timeseries[1]: type: "48int"`},
-		{tag(`"tag": "x", "type": "int", "functionCode": 3, "objectsCount": 3, "address": 0`), `type: "int" with objectsCount 3`},
+		{tag(`"tag": "x", "type": "string", "encoding": "ebcdic", "functionCode": 3, "address": 0`), `timeseries[1].encoding: "ebcdic" is not`},
+		{tag(`"tag": "x", "type": "16int", "min": 5, "max": 1, "functionCode": 3, "address": 0`), `register x: min: 5 is not below max, 1`},
 		{tag(`"tag": "x", "type": "32int", "functionCode": 3, "objectsCount": 1, "address": 0`), "objectsCount: 1 is too few"},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": 70000`), `master.slaves[0].timeseries[1].address: "70000"`},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": "9-5"`), `master.slaves[0].timeseries[1].address: "9-5" is not a range`},
@@ -141,7 +143,6 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		{tag(`"tag": "x", "type": "16int", "functionCode": 1, "address": 5`), "register x: type: a coil holds bits"},
 		{tag(`"tag": "x", "type": "bits", "functionCode": 3, "address": 5, "bit": 16`), "register x: bit: 16 is out of range"},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": 5, "divider": "ten"`), `timeseries[1].divider: "ten" is not a number`},
-		{slave(`, "attributeUpdates": [{"tag": "x", "type": "32int", "functionCode": 6, "objectsCount": 2, "address": 5}]`), "master.slaves[0].attributeUpdates[0]: function 6 writes one register"},
 		{slave(`, "attributeUpdates": [{"tag": "x", "type": "16int", "functionCode": 3, "address": 5}]`), "attribute x: function: 3 does not write"},
 		{slave(`, "rpc": [{"tag": "x", "type": "16int", "functionCode": 9, "address": 5}]`), "master.slaves[0].rpc[0]: function: 9"},
 	}
@@ -153,7 +154,7 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 
 func TestAllMistakesOfAFileAreListed(t *testing.T) {
 	_, _, err := load(t, `{"master": {"slaves": [
-		{"type": "udp", "deviceName": "a", "unitId": 1},
+		{"type": "sctp", "deviceName": "a", "unitId": 1},
 		{"type": "serial", "method": "rtu", "port": "/dev/ttyS0", "deviceName": "b", "unitId": 0,
 		 "timeseries": [{"tag": "x", "type": "16int", "functionCode": 3, "address": 0}]},
 		{"type": "serial", "method": "rtu", "port": "/dev/ttyS0", "parity": "X", "deviceName": "c", "unitId": 5}]}}`)

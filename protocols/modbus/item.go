@@ -60,6 +60,9 @@ func (it *item) read(raw []byte) (telemetry.Value, bool) {
 		return it.value, true
 	}
 	v := it.decode(raw, factor)
+	if it.outside(v) {
+		return telemetry.Value{}, false
+	}
 	if it.typ.numeric() {
 		it.last, it.known = v.Float(), v.Valid()
 	}

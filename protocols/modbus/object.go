@@ -13,10 +13,17 @@ import (
 )
 
 // A reader collects what is wrong with a configuration file, and which of its keys
-// mean nothing.
+// mean nothing, or nothing here.
 type reader struct {
 	errs    []error
 	unknown []string
+	idle    []string // known keys that have no effect
+	left    []error  // why tags are left out
+}
+
+// leave notes that the tag at path is left out: the others do without it.
+func (r *reader) leave(path string, err error) {
+	r.left = append(r.left, fmt.Errorf("%s: %w", path, err))
 }
 
 func (r *reader) fail(path string, format string, args ...any) {
@@ -166,6 +173,16 @@ func (o object) knows(keys ...string) {
 	for key := range o.fields {
 		if !slices.Contains(keys, key) && !slices.Contains(o.r.unknown, key) {
 			o.r.unknown = append(o.r.unknown, key)
+		}
+	}
+}
+
+// idle notes those of the keys that say what cannot be, as they are there (or, where
+// always is false, as they are false).
+func (o object) idle(always bool, keys ...string) {
+	for _, key := range keys {
+		if o.has(key) && (always || !o.flag(key)) && !slices.Contains(o.r.idle, key) {
+			o.r.idle = append(o.r.idle, key)
 		}
 	}
 }

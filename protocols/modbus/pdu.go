@@ -15,6 +15,7 @@ const (
 	writeSingleRegister    = 6
 	writeMultipleCoils     = 15
 	writeMultipleRegisters = 16
+	encapsulated           = 43 // with type 14: read device identification
 )
 
 // The limits of one request, from the MODBUS Application Protocol Specification
@@ -27,7 +28,10 @@ const (
 	maxPDU            = 253
 )
 
-const exceptionBit = 0x80
+const (
+	exceptionBit = 0x80
+	coilOn       = 0xFF00
+)
 
 // appendRead appends the PDU that reads count registers or bits from addr.
 func appendRead(dst []byte, function uint8, addr, count uint16) []byte {

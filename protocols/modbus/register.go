@@ -148,6 +148,22 @@ type Register struct {
 	// Variants replaces readings: their text (True, 2.5, 17) is the map's key.
 	Variants map[string]telemetry.Value
 
+	// Encoding is how String is encoded. Zero: UTF8.
+	Encoding Encoding
+
+	// Min and Max, if not nil, drop the numeric readings that are below or
+	// above, after scaling: they are not reported.
+	Min, Max *float64
+
+	// Quirks converts as the reference gateway does where it is at odds with
+	// the specification: bits of an answer come from the first two bytes only,
+	// those of coils in reverse within each byte, and those of registers with
+	// the high byte first, of which there is one for each bit that Count names;
+	// function 15 writes 16 coils, reversed likewise; and text keeps its NULs.
+	Quirks bool
+
+	firstBit bool // of an array of bits, the first is written and the rest ignored
+
 	// Attribute reports the value as an attribute instead of as telemetry.
 	Attribute bool
 

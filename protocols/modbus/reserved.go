@@ -13,12 +13,12 @@ import (
 // settings "type=...;functionCode=...;objectsCount=...;address=...;value=...;" in
 // any order, of which the last semicolon may be missing and value, if it comes
 // last, may hold anything; or an object with these members.
-func parseReserved(method string, params telemetry.Value) (*command, telemetry.Value, error) {
+func parseReserved(method string, params telemetry.Value, order Order, quirks bool) (*command, telemetry.Value, error) {
 	settings, v, err := reservedSettings(params)
 	if err != nil {
 		return nil, v, err
 	}
-	c := Command{Method: method}
+	c := Command{Method: method, Register: Register{Order: order, Quirks: quirks}}
 	typ := settings["type"]
 	count, err := reservedNumber(settings, "objectsCount", 1)
 	if err != nil {
@@ -37,8 +37,10 @@ func parseReserved(method string, params telemetry.Value) (*command, telemetry.V
 	if err := c.Register.setFileType(typ, count); err != nil {
 		return nil, v, err
 	}
-	if c.Register.Order, err = parseOrder(settings["byteOrder"], settings["wordOrder"]); err != nil {
-		return nil, v, err
+	if settings["byteOrder"] != "" || settings["wordOrder"] != "" {
+		if c.Register.Order, err = parseOrder(settings["byteOrder"], settings["wordOrder"]); err != nil {
+			return nil, v, err
+		}
 	}
 	cmd, err := newCommand(c)
 	if err != nil {

@@ -2,7 +2,9 @@ package modbus
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -81,10 +83,20 @@ func (f *file) register(t, slave object) (r Register, function int, ok bool) {
 	}
 	if !t.has("type") {
 		f.r.fail(t.at("type"), "missing")
-	} else if err := r.setFileType(t.text("type", ""), count); err != nil {
-		f.r.fail(t.path, "%w", err)
+		return r, function, false
 	}
 	r.Order = f.order(t, slave)
+	r.Quirks = f.quirks
+	var err error
+	if r.Encoding, err = parseEncoding(t.text("encoding", "")); err != nil {
+		f.r.fail(t.at("encoding"), "%w", err)
+	}
+	if err := r.setFileType(t.text("type", ""), count); errors.Is(err, errType) {
+		f.r.leave(t.path, err)
+		return r, function, false
+	} else if err != nil {
+		f.r.fail(t.path, "%w", err)
+	}
 	return r, function, len(f.r.errs) == before
 }
 
@@ -131,6 +143,9 @@ func parseOrder(byteOrder, wordOrder string) (Order, error) {
 	}
 }
 
+// errType means that a tag's type does not exist, which costs the tag and no other.
+var errType = errors.New("type: not known")
+
 // setFileType sets the type by its name in files, of which some take their size
 // from count. Zero is no count.
 func (r *Register) setFileType(name string, count int) error {
@@ -148,7 +163,7 @@ func (r *Register) setFileType(name string, count int) error {
 	}
 	typ, ok := fileNumber(strings.ToLower(name), r.Count)
 	if !ok {
-		return fmt.Errorf("type: %q with objectsCount %d is not known", name, r.Count)
+		return fmt.Errorf("%w: %q with objectsCount %d", errType, name, r.Count)
 	}
 	if count != 0 && count < typ.registers() {
 		return fmt.Errorf("objectsCount: %d is too few registers for %s", count, name)
@@ -177,7 +192,7 @@ func fileNumber(name string, count int) (DataType, bool) {
 func (f *file) polled(t, slave object, d *Device, attribute bool) {
 	t.knows("tag", "type", "functionCode", "address", "objectsCount", "registersCount", "registerCount", "divider",
 		"multiplier", "round", "bit", "bitTargetType", "variants", "maxRegistersPerRequest", "reportStrategy", "byteOrder",
-		"wordOrder", "pollPeriod", "sendDataOnlyOnChange")
+		"wordOrder", "pollPeriod", "sendDataOnlyOnChange", "min", "max", "encoding", "value")
 	r, function, ok := f.register(t, slave)
 	if !ok {
 		return
@@ -188,9 +203,9 @@ func (f *file) polled(t, slave object, d *Device, attribute bool) {
 	}
 	r.Table = map[int]Table{1: Coil, 2: Discrete, 3: Holding, 4: Input}[function]
 	r.Attribute = attribute
-	r.Report = reportPolicy(t)
+	r.Report = reportPolicy(t, nil)
 	r.Poll = t.duration("pollPeriod", time.Millisecond, 0)
-	if attribute && !slave.has("pollPeriod") {
+	if attribute && (f.old || !slave.has("pollPeriod")) {
 		r.Poll = slave.duration("attributesPollPeriod", time.Millisecond, r.Poll)
 	}
 	if t.has("maxRegistersPerRequest") {
@@ -221,6 +236,12 @@ func (f *file) arithmetic(t object, r *Register) {
 		r.Number = target == "int"
 	default:
 		f.r.fail(t.at("bitTargetType"), "%q is neither int nor bool", target)
+	}
+	for key, bound := range map[string]**float64{"min": &r.Min, "max": &r.Max} {
+		if t.has(key) {
+			x := t.number(key, 0)
+			*bound = &x
+		}
 	}
 	f.variants(t, r)
 }
@@ -287,7 +308,8 @@ func (f *file) expand(t object, r Register, function int, unit uint8) []Register
 // command reads a tag of attributeUpdates or rpc.
 func (f *file) command(t, slave object) (Command, bool) {
 	t.knows("tag", "type", "functionCode", "address", "objectsCount", "registersCount", "registerCount", "byteOrder",
-		"wordOrder", "divider", "multiplier", "round", "bit", "bitTargetType", "variants", "value", "params", "reportStrategy")
+		"wordOrder", "divider", "multiplier", "round", "bit", "bitTargetType", "variants", "value", "params", "reportStrategy",
+		"encoding", "min", "max")
 	r, function, ok := f.register(t, slave)
 	if !ok {
 		return Command{}, false
@@ -298,10 +320,26 @@ func (f *file) command(t, slave object) (Command, bool) {
 	} else if slave.flag("repack") && r.Order.swapsBytes() {
 		r.Order = map[Order]Order{BADC: ABCD, DCBA: CDAB}[r.Order]
 	}
+	function = f.writable(t, &r, function)
 	c := Command{Method: r.Key, Function: uint8(function), Register: r}
 	if _, err := newCommand(c); err != nil {
 		f.r.fail(t.path, "%w", err)
 		return Command{}, false
 	}
 	return c, true
+}
+
+// writable returns the function that writes r, of which the one in the file can only
+// write a part: several registers take function 16. Of several coils function 5
+// writes the first, as in the reference gateway.
+func (f *file) writable(t object, r *Register, function int) int {
+	switch {
+	case function == writeSingleRegister && r.Type.registers() > 1,
+		function == writeSingleRegister && r.Count > 1 && (r.Type == String || r.Type == Bytes):
+		f.log.Warn("function 6 writes one register, so 16 is used", slog.String("path", t.path), slog.String("tag", r.Key))
+		return writeMultipleRegisters
+	case function == writeSingleCoil && r.Count > 1:
+		r.Count, r.firstBit = 1, true
+	}
+	return function
 }

@@ -35,7 +35,7 @@ func Type(opts ...TypeOption) connector.Type {
 			if log == nil {
 				log = slog.Default()
 			}
-			cfg, err := parseFile(doc, o.profiles, log)
+			cfg, err := parseFile(doc, o.profiles, env.Dir, log)
 			if err != nil {
 				return nil, err
 			}

@@ -148,8 +148,8 @@ func (g *group) accept(b *block, data []byte, ts int64) {
 			it.refused, g.replan = false, true
 		}
 		v, ok := it.read(it.in(b, data, g.scratch))
-		if !ok {
-			continue
+		if !ok || !v.Valid() {
+			continue // there is no value yet, or it is not a number
 		}
 		p := telemetry.Point{Key: it.key, Value: v, TS: ts, Report: it.report}
 		if it.attribute {

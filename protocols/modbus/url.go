@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,27 +11,65 @@ import (
 	"strings"
 
 	"github.com/gridlinks/iot-gateway/internal/serialport"
+	"github.com/gridlinks/iot-gateway/internal/tlsconf"
 )
 
-const defaultPort = "502"
+// The ports that are meant where an address has none: that of Modbus TCP, and that
+// of Modbus/TCP Security.
+const (
+	defaultPort    = "502"
+	defaultTLSPort = "802"
+)
+
+// The framings and media that schemes name.
+const (
+	frameMBAP  = "mbap"
+	frameRTU   = "rtu"
+	frameASCII = "ascii"
+
+	mediumTCP    = "tcp"
+	mediumTLS    = "tls"
+	mediumUDP    = "udp"
+	mediumSerial = "serial"
+)
 
 // An endpoint is a parsed bus URL.
 type endpoint struct {
-	scheme string // tcp, rtuovertcp or rtu
+	frame  string
+	medium string
 	addr   string // host:port
 	serial serialport.Config
 	echo   bool
+	tls    tlsconf.Files
 }
 
 // key names the bus: endpoints of equal key are one medium.
 func (e endpoint) key() string {
-	if e.scheme == "rtu" {
-		return "rtu://" + e.serial.Path
+	if e.medium == mediumSerial {
+		return "serial://" + e.serial.Path
 	}
-	return e.scheme + "://" + e.addr
+	return e.frame + "over" + e.medium + "://" + e.addr
+}
+
+// parseScheme splits a scheme into its framing and medium.
+func parseScheme(scheme string) (frame, medium string, ok bool) {
+	switch scheme {
+	case mediumTCP, mediumTLS, mediumUDP:
+		return frameMBAP, scheme, true
+	case frameRTU, frameASCII:
+		return scheme, mediumSerial, true
+	}
+	frame, medium, ok = strings.Cut(scheme, "over")
+	known := (frame == frameRTU || frame == frameASCII) && (medium == mediumTCP || medium == mediumTLS || medium == mediumUDP)
+	return frame, medium, ok && known
 }
 
 func parseURL(s string) (endpoint, error) {
+	return parseEndpoint(s, false)
+}
+
+// parseEndpoint parses the URL of a bus, or of a server, which needs no host.
+func parseEndpoint(s string, server bool) (endpoint, error) {
 	if s == "" {
 		return endpoint{}, errors.New("url: missing")
 	}
@@ -38,32 +77,23 @@ func parseURL(s string) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, fmt.Errorf("url %q: %w", s, errors.Unwrap(err))
 	}
-	switch u.Scheme {
-	case "tcp", "rtuovertcp":
-		if u.Hostname() == "" || u.Path != "" || u.RawQuery != "" {
-			return endpoint{}, fmt.Errorf("url %q: want %s://host:port", s, u.Scheme)
-		}
-		port := u.Port()
-		if port == "" {
-			port = defaultPort
-		}
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return endpoint{}, fmt.Errorf("url %q: port %s is not in 1 to 65535", s, port)
-		}
-		return endpoint{scheme: u.Scheme, addr: net.JoinHostPort(u.Hostname(), port)}, nil
-	case "rtu":
-		return parseSerial(s, u)
-	default:
-		return endpoint{}, fmt.Errorf("url %q: scheme %q is not tcp, rtuovertcp or rtu", s, u.Scheme)
+	frame, medium, ok := parseScheme(u.Scheme)
+	if !ok {
+		return endpoint{}, fmt.Errorf("url %q: scheme %q is not tcp, tls, udp, rtuovertcp, rtu, ascii or the like", s, u.Scheme)
 	}
-}
-
-func parseSerial(s string, u *url.URL) (endpoint, error) {
-	e := endpoint{scheme: "rtu", serial: serialport.Config{Path: u.Host + u.Path}}
+	e := endpoint{frame: frame, medium: medium}
+	if medium == mediumSerial {
+		e.serial.Path = u.Host + u.Path
+	} else if err := e.setAddr(s, u, server); err != nil {
+		return endpoint{}, err
+	}
 	for key, values := range u.Query() {
 		if err := e.set(key, values[len(values)-1]); err != nil {
 			return endpoint{}, fmt.Errorf("url %q: %s: %w", s, key, err)
 		}
+	}
+	if medium != mediumSerial {
+		return e, nil
 	}
 	if err := e.serial.Validate(); err != nil {
 		return endpoint{}, fmt.Errorf("url %q: %w", s, err)
@@ -71,7 +101,33 @@ func parseSerial(s string, u *url.URL) (endpoint, error) {
 	return e, nil
 }
 
-func (e *endpoint) set(key, value string) (err error) {
+func (e *endpoint) setAddr(s string, u *url.URL, server bool) error {
+	if u.Hostname() == "" && !server || u.Path != "" || u.RawQuery != "" && e.medium != mediumTLS {
+		return fmt.Errorf("url %q: want %s://host:port", s, u.Scheme)
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case e.medium == mediumTLS:
+		port = defaultTLSPort
+	default:
+		port = defaultPort
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 && !server {
+		return fmt.Errorf("url %q: port %s is not in 1 to 65535", s, port)
+	}
+	e.addr = net.JoinHostPort(u.Hostname(), port)
+	return nil
+}
+
+func (e *endpoint) set(key, value string) error {
+	if e.medium == mediumTLS {
+		return e.setTLS(key, value)
+	}
+	return e.setSerial(key, value)
+}
+
+func (e *endpoint) setSerial(key, value string) (err error) {
 	switch key {
 	case "baud":
 		e.serial.Baud, err = strconv.Atoi(value)
@@ -91,6 +147,26 @@ func (e *endpoint) set(key, value string) (err error) {
 	return err
 }
 
+func (e *endpoint) setTLS(key, value string) (err error) {
+	switch key {
+	case "ca":
+		e.tls.CA = value
+	case "cert":
+		e.tls.Cert = value
+	case "key":
+		e.tls.Key = value
+	case "dir":
+		e.tls.Dir = value
+	case "servername":
+		e.tls.ServerName = value
+	case "insecure":
+		e.tls.SkipVerify, err = strconv.ParseBool(value)
+	default:
+		return errors.New("unknown setting; there are ca, cert, key, dir, servername and insecure")
+	}
+	return err
+}
+
 func parseParity(s string) (serialport.Parity, error) {
 	switch strings.ToUpper(s) {
 	case "N", "NONE":
@@ -104,19 +180,42 @@ func parseParity(s string) (serialport.Parity, error) {
 	}
 }
 
+// framing returns a framing for a medium that gives PDUs no number.
+func (e endpoint) framing() framing {
+	if e.frame == frameASCII {
+		return newASCIIFraming()
+	}
+	return rtuFraming{}
+}
+
 func (e endpoint) dial(ctx context.Context) (Transport, error) {
-	if e.scheme == "rtu" {
+	if e.medium == mediumSerial {
 		return e.openSerial()
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", e.addr)
-	if err != nil {
+	conn, err := e.connect(ctx)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("modbus: %w", err)
+	case e.frame != frameMBAP:
+		return newSerial(conn, e.framing()), nil
+	case e.medium == mediumUDP:
+		return newUDP(conn), nil
+	default:
+		return newTCP(conn), nil
 	}
-	if e.scheme == "rtuovertcp" {
-		return newRTU(conn), nil
+}
+
+func (e endpoint) connect(ctx context.Context) (net.Conn, error) {
+	if e.medium != mediumTLS {
+		var d net.Dialer
+		return d.DialContext(ctx, e.medium, e.addr)
 	}
-	return newTCP(conn), nil
+	cfg, err := e.tls.Config()
+	if err != nil {
+		return nil, err
+	}
+	d := tls.Dialer{Config: cfg}
+	return d.DialContext(ctx, "tcp", e.addr)
 }
 
 func (e endpoint) openSerial() (Transport, error) {
@@ -124,15 +223,22 @@ func (e endpoint) openSerial() (Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("modbus: %w", err)
 	}
-	t := newRTU(port)
+	t := newSerial(port, e.framing())
+	t.line = true
 	t.flush = port.Flush
 	t.char = e.serial.CharTime()
-	baud := e.serial.Baud
-	if baud == 0 {
-		baud = serialport.DefaultBaud
-	}
-	t.gap = frameGap(baud, t.char)
+	t.gap = frameGap(e.baud(), t.char)
 	t.quiet = quietSerial
+	if e.frame == frameASCII {
+		t.gap, t.quiet = 0, quietASCII
+	}
 	t.echo = e.echo
 	return t, nil
+}
+
+func (e endpoint) baud() int {
+	if e.serial.Baud == 0 {
+		return serialport.DefaultBaud
+	}
+	return e.serial.Baud
 }

@@ -1,6 +1,7 @@
 package modbustest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"sync"
@@ -38,6 +39,7 @@ type Request struct {
 	Count    uint16   // registers or bits
 	Words    []uint16 // written to registers
 	Bits     []bool   // written to coils
+	PDU      []byte   // as it came
 }
 
 func newUnit() *Unit {
@@ -148,6 +150,7 @@ func (u *Unit) answer(dst, pdu []byte) (response []byte, delay time.Duration) {
 	u.requests++
 	u.mu.Unlock()
 	if before != nil {
+		r.PDU = bytes.Clone(pdu)
 		before(r)
 	}
 	u.mu.Lock()
@@ -189,6 +192,7 @@ func (u *Unit) carryOut(dst, pdu []byte, r Request) []byte {
 		for i, b := range r.Bits {
 			u.bits[r.Table][r.Address+uint16(i)] = b
 		}
+		r.PDU = bytes.Clone(pdu)
 		u.writes = append(u.writes, r)
 		return append(dst, pdu[:5]...)
 	}

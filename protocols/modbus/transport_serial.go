@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/gridlinks/iot-gateway/internal/backoff"
 )
 
 const (
@@ -15,25 +17,32 @@ const (
 	// whatever steps they like.
 	quietSerial  = 100 * time.Millisecond
 	quietNetwork = 500 * time.Millisecond
+	quietASCII   = time.Second // may pass between two characters (section 2.5.2.1)
 
 	// An answer that did not come is still expected to come late for as long
 	// again as the time-out, within these bounds.
 	lateShortest = time.Second
 	lateLongest  = 2 * time.Second
+
+	// turnaround is how long the units are given to carry out a broadcast
+	// (MODBUS over Serial Line V1.02, section 2.4.1: 100 to 200 ms).
+	turnaround = 150 * time.Millisecond
 )
 
-// An rtuTransport speaks Modbus RTU. RTU answers carry no number, so a late one
+// An serialTransport speaks Modbus RTU. RTU answers carry no number, so a late one
 // could be taken for the next. Therefore, after a time-out, the next request to
 // that unit waits until its late answer has come, or as long again as the
 // time-out (one second at least, two at most); and everything received before a request is
 // discarded.
-type rtuTransport struct {
+type serialTransport struct {
 	s     stream
+	frame framing
 	flush func() error  // discards what was received; nil: read it away
 	char  time.Duration // time of a character; 0 on a network
 	gap   time.Duration // silence between frames
 	quiet time.Duration
 	echo  bool // the line repeats what is sent
+	line  bool // unit 0 is all units of the line, and none of them answers
 
 	out    []byte
 	in     []byte
@@ -41,12 +50,12 @@ type rtuTransport struct {
 	active time.Time           // when the line was last in use
 }
 
-var _ Transport = (*rtuTransport)(nil)
+var _ Transport = (*serialTransport)(nil)
 
-func newRTU(s stream) *rtuTransport {
-	return &rtuTransport{
-		s: s, quiet: quietNetwork, late: make(map[uint8]time.Time), active: time.Now(),
-		out: make([]byte, 0, maxRTUFrame), in: make([]byte, 0, 2*maxRTUFrame),
+func newSerial(s stream, f framing) *serialTransport {
+	return &serialTransport{
+		s: s, frame: f, quiet: quietNetwork, late: make(map[uint8]time.Time), active: time.Now(),
+		out: make([]byte, 0, f.longest()), in: make([]byte, 0, 2*f.longest()),
 	}
 }
 
@@ -60,10 +69,10 @@ func frameGap(baud int, char time.Duration) time.Duration {
 }
 
 // Close implements Transport.
-func (t *rtuTransport) Close() error { return t.s.Close() }
+func (t *serialTransport) Close() error { return t.s.Close() }
 
 // Exchange implements Transport.
-func (t *rtuTransport) Exchange(ctx context.Context, unit uint8, request []byte, timeout time.Duration) ([]byte, error) {
+func (t *serialTransport) Exchange(ctx context.Context, unit uint8, request []byte, timeout time.Duration) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -72,14 +81,17 @@ func (t *rtuTransport) Exchange(ctx context.Context, unit uint8, request []byte,
 	if err := t.settle(ctx, unit); err != nil {
 		return nil, err
 	}
-	t.out = appendRTU(t.out[:0], unit, request)
-	onLine := time.Duration(len(t.out)+responseLength(request)) * t.char
+	t.out = t.frame.append(t.out[:0], unit, request)
+	onLine := time.Duration(len(t.out)+t.frame.length(responseLength(request))) * t.char
 	deadline := deadlineOf(ctx, timeout+onLine)
 	if err := t.bound(ctx, t.s.SetDeadline, deadline); err != nil {
 		return nil, err
 	}
 	if _, err := t.s.Write(t.out); err != nil {
 		return nil, t.failed(ctx, unit, timeout, err)
+	}
+	if unit == 0 && t.line {
+		return t.broadcast(ctx, request)
 	}
 	pdu, err := t.receive(ctx, unit, request, deadline)
 	t.active = time.Now()
@@ -89,8 +101,22 @@ func (t *rtuTransport) Exchange(ctx context.Context, unit uint8, request []byte,
 	return pdu, nil
 }
 
+// broadcast waits until all units have had the time to carry out request, and
+// answers in their place.
+func (t *serialTransport) broadcast(ctx context.Context, request []byte) ([]byte, error) {
+	if len(request) < 5 || request[0] <= readInputRegisters {
+		return nil, fmt.Errorf("%w: nobody answers unit 0, the broadcast address", ErrProtocol)
+	}
+	onLine := time.Duration(len(t.out)) * t.char
+	if err := backoff.Sleep(ctx, onLine+turnaround); err != nil {
+		return nil, err
+	}
+	t.active = time.Now()
+	return append(t.in[:0], request[:5]...), nil
+}
+
 // failed remembers that the answer of unit may still come, and classifies err.
-func (t *rtuTransport) failed(ctx context.Context, unit uint8, timeout time.Duration, err error) error {
+func (t *serialTransport) failed(ctx context.Context, unit uint8, timeout time.Duration, err error) error {
 	if errors.Is(err, ErrProtocol) {
 		return err
 	}
@@ -99,7 +125,7 @@ func (t *rtuTransport) failed(ctx context.Context, unit uint8, timeout time.Dura
 }
 
 // bound sets a deadline, unless ctx has ended, whose watch has then set one.
-func (t *rtuTransport) bound(ctx context.Context, set func(time.Time) error, deadline time.Time) error {
+func (t *serialTransport) bound(ctx context.Context, set func(time.Time) error, deadline time.Time) error {
 	if err := set(deadline); err != nil {
 		return ioError(ctx, err)
 	}
@@ -108,7 +134,7 @@ func (t *rtuTransport) bound(ctx context.Context, set func(time.Time) error, dea
 
 // settle waits for the silence that separates frames and for the late answer of
 // unit, and discards what was received.
-func (t *rtuTransport) settle(ctx context.Context, unit uint8) error {
+func (t *serialTransport) settle(ctx context.Context, unit uint8) error {
 	if until, ok := t.late[unit]; ok {
 		if err := t.awaitLate(ctx, unit, until); err != nil {
 			return err
@@ -134,7 +160,7 @@ func (t *rtuTransport) settle(ctx context.Context, unit uint8) error {
 }
 
 // drain reads until the read deadline and drops what it reads.
-func (t *rtuTransport) drain(ctx context.Context) error {
+func (t *serialTransport) drain(ctx context.Context) error {
 	for {
 		_, err := t.s.Read(t.in[:cap(t.in)])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -148,7 +174,7 @@ func (t *rtuTransport) drain(ctx context.Context) error {
 
 // awaitLate reads until the late answer of unit has come, or it is too late even
 // for that.
-func (t *rtuTransport) awaitLate(ctx context.Context, unit uint8, until time.Time) error {
+func (t *serialTransport) awaitLate(ctx context.Context, unit uint8, until time.Time) error {
 	t.in = t.in[:0]
 	for time.Now().Before(until) {
 		if err := t.bound(ctx, t.s.SetReadDeadline, until); err != nil {
@@ -169,9 +195,9 @@ func (t *rtuTransport) awaitLate(ctx context.Context, unit uint8, until time.Tim
 }
 
 // heard reports whether an answer of unit, to whatever request, was received.
-func (t *rtuTransport) heard(unit uint8) bool {
+func (t *serialTransport) heard(unit uint8) bool {
 	for i := range t.in {
-		if u, _, n := parseRTU(t.in[i:]); n > 0 && u == unit {
+		if u, _, n := t.frame.parse(t.in[i:]); n > 0 && u == unit {
 			return true
 		}
 	}
@@ -179,7 +205,7 @@ func (t *rtuTransport) heard(unit uint8) bool {
 }
 
 // receive reads the answer of unit to request.
-func (t *rtuTransport) receive(ctx context.Context, unit uint8, request []byte, deadline time.Time) ([]byte, error) {
+func (t *serialTransport) receive(ctx context.Context, unit uint8, request []byte, deadline time.Time) ([]byte, error) {
 	t.in = t.in[:0]
 	echo := 0
 	if t.echo {
@@ -205,7 +231,7 @@ func (t *rtuTransport) receive(ctx context.Context, unit uint8, request []byte, 
 		if echo > 0 && !bytes.Equal(t.in[:echo], t.out) {
 			return nil, fmt.Errorf("%w: the line does not repeat what is sent", ErrProtocol)
 		}
-		if pdu, ok := findRTU(t.in[echo:], unit, request); ok {
+		if pdu, ok := find(t.frame, t.in[echo:], unit, request); ok {
 			return pdu, nil
 		}
 		if err := t.strange(unit, echo); err != nil {
@@ -216,8 +242,8 @@ func (t *rtuTransport) receive(ctx context.Context, unit uint8, request []byte, 
 
 // strange reports an undamaged answer of unit that does not fit the request. The
 // answers of other units, late as they are, are passed over.
-func (t *rtuTransport) strange(unit uint8, start int) error {
-	u, pdu, n := parseRTU(t.in[start:])
+func (t *serialTransport) strange(unit uint8, start int) error {
+	u, pdu, n := t.frame.parse(t.in[start:])
 	if n == 0 {
 		return nil
 	}
@@ -229,7 +255,7 @@ func (t *rtuTransport) strange(unit uint8, start int) error {
 	return nil
 }
 
-func (t *rtuTransport) read() error {
+func (t *serialTransport) read() error {
 	if len(t.in) == cap(t.in) {
 		t.in = t.in[:copy(t.in, t.in[len(t.in)/2:])]
 	}
