@@ -147,6 +147,11 @@ func TestTimes(t *testing.T) {
 		{"Tue, 02 Jan 2024 03:04:05 GMT", expr.TimeFormat{Location: kyiv}, "2024-01-02T03:04:05Z"},
 		{"Jan 2, 2024 03:04:05", expr.TimeFormat{}, "2024-01-02T03:04:05Z"},
 		{"1700000000", expr.TimeFormat{}, "2023-11-14T22:13:20Z"},
+		{"2024-03-02 10:00", expr.TimeFormat{DayFirst: true}, "2024-03-02T10:00:00Z"},
+		{"Tue Jan 02 2024 03:04:05 GMT+0200 (Eastern European Standard Time)", expr.TimeFormat{}, "2024-01-02T01:04:05Z"},
+		{"Mon Jan  2 15:04:05 UTC 2006", expr.TimeFormat{}, "2006-01-02T15:04:05Z"},
+		{"3:04 pm on 2nd of January, 2024", expr.TimeFormat{}, "2024-01-02T15:04:00Z"},
+		{"20240102030405.678", expr.TimeFormat{}, "2024-01-02T03:04:05.678Z"},
 		{"1700000000123456", expr.TimeFormat{}, "2023-11-14T22:13:20.123Z"},
 	} {
 		ms, ok := c.format.Parse(c.text)
@@ -156,7 +161,8 @@ func TestTimes(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "garbage", "2024-02-30", "2024-13-13", "99/99/2024", "12:00", "2024-01-02T25:00", "2024-01-02T03:04+99:99x",
-		"Tue, 02 Jan 2024 03:04:05 XYZ", "1.2", "2024-01", strings.Repeat("1", 100),
+		"Tue, 02 Jan 2024 03:04:05 XYZ", "1.2", "2024-01", "2024-01-02T", "13 PM Jan 2 2024", "2024-01-02 10:00 11:00",
+		"2024-01-02 03:60", "2024-01-02 03:04 +24:00", "Jan Feb 2 2024", "Jan 2 Feb", "2024-01-02 03:04 (x", "2024-01-02-03", strings.Repeat("1", 100),
 	} {
 		if ms, ok := (expr.TimeFormat{}).Parse(text); ok {
 			t.Errorf("%.40q: got %d, want a refusal", text, ms)
