@@ -15,7 +15,7 @@ import (
 )
 
 // embeddedBroker starts a broker in this process and returns its address.
-func embeddedBroker(t *testing.T) string {
+func embeddedBroker(t testing.TB) string {
 	t.Helper()
 	s := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, s.AddHook(new(auth.AllowHook), nil))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"sync"
 
@@ -17,6 +18,10 @@ type BytesConfig struct {
 	Device     DeviceInfo
 	Attributes []Datapoint
 	Timeseries []Datapoint
+
+	// Compatible converts as the Python gateway does where that differs: all
+	// values are texts, and the device's expressions are never about the topic.
+	Compatible bool
 }
 
 // A bytesConverter is a compiled BytesConfig.
@@ -69,20 +74,23 @@ func compileBytes(cfg BytesConfig, p problems) *bytesConverter {
 	if cfg.Device.Name.Text == "" {
 		info.add("deviceNameExpression", errors.New("is missing"))
 	}
+	if cfg.Compatible {
+		cfg.Device.Name.Source, cfg.Device.Profile.Source = FromMessage, FromMessage
+	}
 	c.name = info.bytesText("deviceNameExpression", cfg.Device.Name)
 	c.profile = info.bytesText("deviceProfileExpression", cfg.Device.Profile)
 	for i, d := range cfg.Attributes {
-		c.attributes = append(c.attributes, compileBytesPoint(d, p.item("attributes", i)))
+		c.attributes = append(c.attributes, compileBytesPoint(d, cfg.Compatible, p.item("attributes", i)))
 	}
 	for i, d := range cfg.Timeseries {
-		c.timeseries = append(c.timeseries, compileBytesPoint(d, p.item("timeseries", i)))
+		c.timeseries = append(c.timeseries, compileBytesPoint(d, cfg.Compatible, p.item("timeseries", i)))
 	}
 	c.scratches.New = func() any { return &bytesScratch{Scratch: expr.Scratch{Strings: &c.strings}} }
 	return c
 }
 
 func (p problems) bytesText(key string, e Expression) bytesText {
-	if e.Source == FromTopic {
+	if e.Source == FromTopic && regexp.QuoteMeta(e.Text) != e.Text {
 		return bytesText{topic: &topicExpr{re: p.regexp(key, e.Text)}}
 	}
 	s, err := expr.CompileSlices(e.Text)
@@ -90,14 +98,14 @@ func (p problems) bytesText(key string, e Expression) bytesText {
 	return bytesText{slices: s}
 }
 
-func compileBytesPoint(d Datapoint, p problems) bytesPoint {
+func compileBytesPoint(d Datapoint, compatible bool, p problems) bytesPoint {
 	if d.Key.Text == "" {
 		p.add("key", errors.New("is missing"))
 	}
 	value, err := expr.CompileSlices(d.Value)
 	p.add("value", err)
 	pt := bytesPoint{key: p.bytesText("key", d.Key), value: value, typ: expr.TypeOf(d.Type), hex: d.HexMode, little: d.LittleEndian, report: d.Report}
-	if pt.typ == expr.Auto || pt.hex {
+	if pt.typ == expr.Auto || pt.hex || compatible {
 		pt.typ = expr.String
 	}
 	switch d.Decode {

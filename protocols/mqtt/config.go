@@ -33,10 +33,23 @@ type Config struct {
 	Password string
 	TLS      *tls.Config // for tls and wss; nil: the system's roots
 
+	// TLSSource, if not nil, is called for each connection in place of reading
+	// TLS, so that certificates can be renewed while the connector runs.
+	TLSSource func() (*tls.Config, error)
+
+	// Proxy is the URL of a proxy to connect through, with the scheme http, https
+	// or socks5. Empty: none.
+	Proxy string
+
+	// Version is 5 for MQTT 5, or 4 for MQTT 3.1.1, which zero means too.
+	Version byte
+
 	// KeepSession asks the broker to keep what is not acknowledged, and what
-	// arrives, while the connector is away.
-	KeepSession bool
-	KeepAlive   time.Duration // between pings; zero: 60 s
+	// arrives, while the connector is away. A broker of version 5 keeps it for
+	// SessionExpiry, in whole seconds; zero: for ever.
+	KeepSession   bool
+	SessionExpiry time.Duration
+	KeepAlive     time.Duration // between pings; zero: 60 s
 
 	Connects          []DeviceRequest
 	Disconnects       []DeviceRequest

@@ -64,7 +64,7 @@ func (c *Connector) Run(ctx context.Context, host connector.Host) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	r := newRun(ctx, cancel, c, host)
-	session, err := c.dial(ctx, c.cfg, r.receive)
+	session, err := c.connect(ctx, r.receive)
 	if err != nil {
 		return errors.Join(parent.Err(), err)
 	}

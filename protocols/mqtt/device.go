@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -36,6 +37,7 @@ func (d *document) parse(payload []byte) error {
 type nameExpr struct {
 	text     string
 	constant bool
+	legacy   bool           // placeholders without a value stay
 	template *expr.Template // nil: topic counts
 	topic    *topicExpr
 }
@@ -44,6 +46,10 @@ type nameExpr struct {
 // its whole match, whatever groups it has.
 func (p problems) name(key string, e Expression, whole bool) *nameExpr {
 	n := &nameExpr{text: e.Text}
+	if e.Source == FromTopic && e.Text != "" && regexp.QuoteMeta(e.Text) == e.Text {
+		n.constant = true // as in the reference gateway, it stands for itself even where it does not match
+		return n
+	}
 	if e.Source == FromTopic {
 		n.topic = &topicExpr{re: p.regexp(key, e.Text), whole: whole}
 		return n
@@ -61,6 +67,8 @@ func (n *nameExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic st
 		return n.topic.find(topic)
 	case n.constant:
 		return n.text, true
+	case n.legacy:
+		return legacyName(n.template, root), true
 	default:
 		return scratch.String(n.template, root)
 	}

@@ -22,6 +22,27 @@ func SubscriptionsOf(c connector.Connector) []Subscription { return c.(*Connecto
 // Covers is covers.
 func Covers(a, b string) bool { return covers(a, b) }
 
+// Idle reports whether no request of a device is being carried out.
+func Idle(c connector.Connector) bool {
+	r := c.(*Connector).run.Load()
+	return r != nil && r.jobs.active.Load() == 0
+}
+
+// Waiting returns the number of calls that wait for a reply.
+func Waiting(c connector.Connector) int64 {
+	r := c.(*Connector).run.Load()
+	if r == nil {
+		return 0
+	}
+	return r.replies.waiting.Load()
+}
+
+// LinksOf returns the connection that each subscription is made on.
+func LinksOf(c connector.Connector) []int { return c.(*Connector).plan.router.linkOf }
+
+// Overlaps is overlaps.
+func Overlaps(a, b string) bool { return overlaps(a, b) }
+
 // CheckFilter is checkFilter.
 func CheckFilter(filter string) error { return checkFilter(filter) }
 
@@ -32,5 +53,5 @@ func RouterLookup(filters []string) func(topic string) int {
 		r.add(newProblems(), "", f, 1, target{toMapping, i})
 	}
 	r.reduce()
-	return func(topic string) int { return len(r.lookup(topic).targets) }
+	return func(topic string) int { return len(r.lookup(topic, 0).targets) }
 }

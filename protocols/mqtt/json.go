@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -32,6 +33,13 @@ type JSONConfig struct {
 	// Evaluate evaluates values that are arithmetic once the placeholders are
 	// filled in.
 	Evaluate bool
+
+	// Compatible converts as the Python gateway does where that differs: values
+	// are put into texts as Python prints them (True, {'x': 1}), a placeholder
+	// without a value is the text None, or, in a device's name, stays as it is,
+	// integers are rounded to 53 bits, and all time series of a message have the
+	// time of the first one.
+	Compatible bool
 }
 
 // A Datapoint says how one key gets its value.
@@ -66,6 +74,7 @@ type jsonConverter struct {
 	allAttributes   bool
 	allTimeseries   bool
 	useReceivedTime bool
+	compatible      bool
 
 	strings   expr.Interner
 	documents sync.Pool
@@ -74,8 +83,10 @@ type jsonConverter struct {
 type jsonPoint struct {
 	key      *nameExpr
 	value    *expr.Template
+	quoted   *expr.Template // tried where value is missing; nil: none
 	typ      expr.Type
 	evaluate bool
+	legacy   bool
 	time     *expr.Path // nil: the message's
 	deep     string     // key to look for at any depth if time finds nothing
 	format   expr.TimeFormat
@@ -99,26 +110,30 @@ func compileJSON(cfg JSONConfig, p problems) *jsonConverter {
 		allAttributes:   cfg.AllAttributes,
 		allTimeseries:   cfg.AllTimeseries,
 		useReceivedTime: cfg.UseReceivedTime,
+		compatible:      cfg.Compatible,
 	}
+	c.device.name.legacy, c.device.profile.legacy = cfg.Compatible, cfg.Compatible
 	for i, d := range cfg.Attributes {
-		c.attributes = append(c.attributes, compilePoint(d, cfg.Evaluate, p.item("attributes", i)))
+		c.attributes = append(c.attributes, compilePoint(d, cfg, p.item("attributes", i)))
 	}
 	for i, d := range cfg.Timeseries {
-		c.timeseries = append(c.timeseries, compilePoint(d, cfg.Evaluate, p.item("timeseries", i)))
+		c.timeseries = append(c.timeseries, compilePoint(d, cfg, p.item("timeseries", i)))
 	}
 	c.documents.New = func() any { return &document{scratch: expr.Scratch{Strings: &c.strings}} }
 	return c
 }
 
-func compilePoint(d Datapoint, evaluate bool, p problems) jsonPoint {
+func compilePoint(d Datapoint, cfg JSONConfig, p problems) jsonPoint {
 	if d.Key.Text == "" {
 		p.add("key", errors.New("is missing"))
 	}
 	pt := jsonPoint{
 		key:      p.name("key", d.Key, false),
 		value:    expr.Compile(d.Value),
+		quoted:   quoteDigits(d.Value),
 		typ:      expr.TypeOf(d.Type),
-		evaluate: evaluate,
+		evaluate: cfg.Evaluate,
+		legacy:   cfg.Compatible,
 		format:   expr.TimeFormat{DayFirst: d.DayFirst, YearFirst: d.YearFirst},
 		report:   d.Report,
 	}
@@ -133,6 +148,30 @@ func compilePoint(d Datapoint, evaluate bool, p problems) jsonPoint {
 	}
 	pt.deep, _ = pt.time.Name()
 	return pt
+}
+
+// quoteDigits returns the template of a text that is one placeholder, with quotes
+// around the names in it that begin with a digit, as in ${room.1st}: without them
+// they are names of no member. It is nil if there is no such name.
+func quoteDigits(text string) *expr.Template {
+	if !strings.HasPrefix(text, "${") || !strings.HasSuffix(text, "}") {
+		return nil
+	}
+	path := text[2 : len(text)-1]
+	if strings.ContainsAny(path, "\"'[]{}|&,* ") {
+		return nil
+	}
+	found := false
+	names := strings.Split(path, ".")
+	for i, name := range names {
+		if name != "" && name[0] >= '0' && name[0] <= '9' {
+			names[i], found = `"`+name+`"`, true
+		}
+	}
+	if !found || len(names) == 1 {
+		return nil
+	}
+	return expr.Compile("${" + strings.Join(names, ".") + "}")
 }
 
 var errShape = errors.New("payload is neither a JSON object nor an array of them")
@@ -197,6 +236,10 @@ func (c *jsonConverter) convert(root *fastjson.Value, topic string, s *expr.Scra
 	if len(c.timeseries) == 0 {
 		return nil
 	}
+	if c.compatible {
+		c.legacySeries(root, topic, s, out)
+		return nil
+	}
 	received := c.messageTime(root)
 	for i := range c.timeseries {
 		pt := &c.timeseries[i]
@@ -230,8 +273,15 @@ func (c *jsonConverter) point(pt *jsonPoint, root *fastjson.Value, topic string,
 }
 
 func (pt *jsonPoint) convert(root *fastjson.Value, s *expr.Scratch) (telemetry.Value, expr.Outcome) {
+	if pt.legacy && !pt.evaluate {
+		return pt.legacyValue(root, s)
+	}
 	if !pt.evaluate {
-		return s.Template(pt.value, root, pt.typ)
+		v, outcome := s.Template(pt.value, root, pt.typ)
+		if outcome == expr.Missing && pt.quoted != nil {
+			return s.Template(pt.quoted, root, pt.typ)
+		}
+		return v, outcome
 	}
 	text, ok := pt.value.Append(nil, root)
 	if !ok {

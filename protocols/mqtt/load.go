@@ -8,13 +8,11 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
-	"github.com/gridlinks/iot-gateway/internal/tlsconf"
 )
 
 var indexPattern = regexp.MustCompile(`\[[0-9]+\]`)
@@ -24,15 +22,19 @@ type loader struct {
 	env     connector.Env
 	options typeOptions
 	warned  map[string]bool
+	shared  map[string]UplinkConverter // custom converters that mappings share
+
+	compatible bool // convert as the reference gateway does
 }
 
 // load reads the configuration of a connector. The error names every problem.
 func load(raw json.RawMessage, env connector.Env, options typeOptions) (Config, error) {
-	l := &loader{env: env, options: options, warned: make(map[string]bool)}
+	l := &loader{env: env, options: options, warned: make(map[string]bool), shared: make(map[string]UplinkConverter)}
 	p := newProblems()
-	o := l.object(raw, p)
-	o.ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion", "reportStrategy",
-		"sendDataOnlyOnChange", "useGRPC")
+	o := l.object(upgradeItems(raw), p)
+	o.ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion", "reportStrategy")
+	o.unused("useGRPC", "useGRPCForce")
+	l.compatibility(o)
 	var cfg Config
 	l.broker(o.object("broker"), &cfg)
 	l.mappings(o, &cfg)
@@ -60,17 +62,17 @@ func (l *loader) broker(o *object, cfg *Config) {
 	cfg.ClientID = o.text("clientId")
 	cfg.KeepAlive = time.Duration(o.number("keepAlive", 60, 0, 65535)) * time.Second
 	cfg.Inflight = int(o.number("inflight", 0, 1, 65535))
-	if o.number("version", 4, 0, 1<<31) == 5 {
-		o.warn("version", "MQTT 5 is configured; MQTT 3.1.1 is spoken")
-	}
+	cfg.Version = o.version()
 	clean := o.flag("cleanSession", true) && o.flag("cleanStart", true)
-	cfg.KeepSession = !clean || o.number("sessionExpiryInterval", 0, 0, 1<<32) > 0
+	cfg.SessionExpiry = time.Duration(o.number("sessionExpiryInterval", 0, 0, 1<<32-1)) * time.Second
+	cfg.KeepSession = !clean || cfg.SessionExpiry > 0
 	if cfg.KeepSession && cfg.ClientID == "" {
 		cfg.ClientID = stableID(l.env.Name)
 	}
-	// These size the reference gateway's thread pools.
-	o.ignore("name", "cleanStart", "sessionExpiryInterval", "maxMessageNumberPerWorker", "maxNumberOfWorkers",
-		"maxMessageQueue", "maxProcessingMessageQueue")
+	o.ignore("name", "cleanStart")
+	// These size the reference gateway's pools of threads and their queues.
+	o.unused("maxMessageNumberPerWorker", "maxNumberOfWorkers", "maxMessageQueue", "maxProcessingMessageQueue")
+	cfg.Proxy = o.text("proxy")
 	secure := l.security(o, cfg)
 	cfg.Broker = l.url(o, host, port, secure)
 	o.finish()
@@ -84,41 +86,29 @@ func stableID(name string) string {
 	return "gw" + hex.EncodeToString(sum[:])[:20]
 }
 
-// security reads how to log in, and reports whether TLS is used.
-func (l *loader) security(broker *object, cfg *Config) bool {
-	o := broker.object("security")
-	defer o.finish()
-	kind := strings.ToLower(o.text("type"))
-	if known := []string{"", "anonymous", "basic", "certificates", "tls"}; !slices.Contains(known, kind) {
-		o.add("type", fmt.Errorf("%q is not one of anonymous, basic, certificates", kind))
+// version reads the version of the protocol, which is 5 unless it is said to be an
+// older one.
+func (o *object) version() byte {
+	switch o.number("version", 5, 0, 1<<31) {
+	case 3:
+		o.warn("version", "MQTT 3.1 is configured; MQTT 3.1.1 is spoken")
+		return 4
+	case 4:
+		return 4
+	default:
+		return 5
 	}
-	cfg.Username, cfg.Password = o.text("username"), o.text("password")
-	files := tlsconf.Files{
-		Dir:        l.env.Dir,
-		CA:         either(o, "pathToCACert", "caCert"),
-		Cert:       either(o, "pathToClientCert", "cert"),
-		Key:        either(o, "pathToPrivateKey", "privateKey"),
-		ServerName: o.text("serverName"),
-		SkipVerify: o.flag("insecure", false),
-	}
-	if kind != "certificates" && kind != "tls" && files.CA == "" && files.Cert == "" {
-		return false
-	}
-	if files.SkipVerify {
-		o.warn("insecure", "the broker's certificate is not verified")
-	}
-	conf, err := files.Config()
-	o.add("", err)
-	cfg.TLS = conf
-	return true
 }
 
-func either(o *object, key, old string) string {
-	text := o.text(key)
-	if other := o.text(old); text == "" {
-		return other
+// compatibility reads whether the conversions of the reference gateway are wanted.
+func (l *loader) compatibility(o *object) {
+	switch kind := strings.ToLower(o.text("compatibility")); kind {
+	case "":
+	case "thingsboard":
+		l.compatible = true
+	default:
+		o.oneOf("compatibility", kind, "thingsboard")
 	}
-	return text
 }
 
 func (l *loader) url(o *object, host string, port int64, secure bool) string {
@@ -138,7 +128,7 @@ func (l *loader) url(o *object, host string, port int64, secure bool) string {
 		}
 		path = "/" + strings.TrimPrefix(path, "/")
 	default:
-		o.add("transport", fmt.Errorf("%q is not one of tcp, websocket", transport))
+		o.oneOf("transport", transport, "tcp, websocket")
 	}
 	return scheme + "://" + net.JoinHostPort(host, strconv.FormatInt(port, 10)) + path
 }

@@ -18,12 +18,16 @@ func (l *loader) mappings(o *object, cfg *Config) {
 	if !o.has(key) && o.has("dataMapping") {
 		key = "dataMapping"
 	}
+	report := o.onChange(nil)
+	if o.has("reportStrategy") {
+		report = nil // whoever runs the connector reads it
+	}
 	for i, raw := range o.elements(key) {
 		m := l.object(raw, o.item(key, i))
 		cfg.Mappings = append(cfg.Mappings, Mapping{
 			Filter:    m.filter(),
 			QoS:       m.qos("subscriptionQos", 1),
-			Converter: l.converter(m),
+			Converter: l.converter(m, report),
 		})
 		m.finish()
 	}
@@ -38,20 +42,20 @@ func (o *object) filter() string {
 }
 
 // converter reads the converter of a mapping. After a problem it is nil.
-func (l *loader) converter(m *object) UplinkConverter {
-	report := m.report(nil)
+func (l *loader) converter(m *object, report *telemetry.ReportPolicy) UplinkConverter {
+	report = m.report(m.onChange(report))
 	if !m.has("converter") {
 		m.add("converter", errors.New("is missing"))
 		return nil
 	}
 	o := m.object("converter")
-	report = o.report(report)
-	o.ignore("cached", "timeout", "sendDataOnlyOnChange", "sharedGlobal", "sharedId")
+	report = o.report(o.onChange(report))
+	o.unused("cached", "timeout")
 	defer o.finish()
 	kind := strings.ToLower(o.text("type"))
 	switch name := o.text("extension"); {
 	case name != "" || kind == "custom":
-		o.ignore("deviceInfo", "attributes", "timeseries")
+		o.ignore("deviceInfo", "attributes", "timeseries", "useEval", "useReceivedTs")
 		return l.custom(o, name)
 	case kind == "json":
 		return l.json(o, report)
@@ -60,21 +64,27 @@ func (l *loader) converter(m *object) UplinkConverter {
 	case kind == "":
 		o.add("type", errors.New("is missing"))
 	default:
-		o.add("type", fmt.Errorf("%q is not one of json, bytes, custom", kind))
+		o.oneOf("type", kind, "json, bytes, custom")
 	}
 	o.ignore(slices.Collect(maps.Keys(o.fields))...)
 	return nil
 }
 
-// custom makes a converter that the program knows by name.
+// custom makes a converter that the program knows by name. With sharedGlobal all
+// mappings that name it have one, and with sharedId those with the same one.
 func (l *loader) custom(o *object, name string) UplinkConverter {
 	config := o.raw("extensionConfig")
-	if old := o.raw("extension-config"); config == nil {
-		config = old
+	share := o.text("sharedId")
+	if o.flag("sharedGlobal", false) {
+		share = "global"
 	}
 	if name == "" {
 		o.add("extension", errors.New("is missing"))
 		return nil
+	}
+	shareKey := name + "\x00" + share
+	if c := l.shared[shareKey]; c != nil && share != "" {
+		return c
 	}
 	construct, ok := l.options.converters[name]
 	if !ok {
@@ -87,12 +97,16 @@ func (l *loader) custom(o *object, name string) UplinkConverter {
 		err = fmt.Errorf("converter %q could not be made", name)
 	}
 	o.add("extensionConfig", err)
+	l.shared[shareKey] = c
 	return c
 }
 
 func (l *loader) json(o *object, report *telemetry.ReportPolicy) UplinkConverter {
+	o.unused("sharedGlobal", "sharedId")
+	device, report := o.device(report)
 	cfg := JSONConfig{
-		Device:          o.device(),
+		Device:          device,
+		Compatible:      l.compatible,
 		UseReceivedTime: o.flag("useReceivedTs", false),
 		Evaluate:        o.flag("useEval", false),
 	}
@@ -102,7 +116,9 @@ func (l *loader) json(o *object, report *telemetry.ReportPolicy) UplinkConverter
 }
 
 func (l *loader) bytes(o *object, report *telemetry.ReportPolicy) UplinkConverter {
-	cfg := BytesConfig{Device: o.device()}
+	o.unused("sharedGlobal", "sharedId", "useEval", "useReceivedTs")
+	device, report := o.device(report)
+	cfg := BytesConfig{Device: device, Compatible: l.compatible}
 	var allAttributes, allTimeseries bool
 	cfg.Attributes, allAttributes = l.datapoints(o, "attributes", report)
 	cfg.Timeseries, allTimeseries = l.datapoints(o, "timeseries", report)
@@ -112,14 +128,14 @@ func (l *loader) bytes(o *object, report *telemetry.ReportPolicy) UplinkConverte
 	return compileBytes(cfg, o.problems)
 }
 
-// device reads "deviceInfo".
-func (o *object) device() DeviceInfo {
+// device reads "deviceInfo", in which a device's own way to report may be.
+func (o *object) device(outer *telemetry.ReportPolicy) (DeviceInfo, *telemetry.ReportPolicy) {
 	info := o.object("deviceInfo")
 	defer info.finish()
 	return DeviceInfo{
 		Name:    info.expression("deviceNameExpression", "deviceNameExpressionSource"),
 		Profile: info.expression("deviceProfileExpression", "deviceProfileExpressionSource"),
-	}
+	}, info.report(outer)
 }
 
 func (o *object) expression(key, sourceKey string) Expression {
@@ -131,7 +147,7 @@ func (o *object) expression(key, sourceKey string) Expression {
 	case "constant":
 		e.Source = Constant
 	default:
-		o.add(sourceKey, fmt.Errorf("%q is not one of message, topic, constant", source))
+		o.oneOf(sourceKey, source, "message, topic, constant")
 	}
 	return e
 }
@@ -178,9 +194,18 @@ func (l *loader) datapoint(o *object, report *telemetry.ReportPolicy) Datapoint 
 	case "little":
 		d.LittleEndian = true
 	default:
-		o.add("byteOrder", fmt.Errorf("%q is not one of big, little", order))
+		o.oneOf("byteOrder", order, "big, little")
 	}
 	return d
+}
+
+// onChange reads "sendDataOnlyOnChange", an older word for the strategy ON_CHANGE;
+// without it, outer counts.
+func (o *object) onChange(outer *telemetry.ReportPolicy) *telemetry.ReportPolicy {
+	if !o.flag("sendDataOnlyOnChange", false) {
+		return outer
+	}
+	return &telemetry.ReportPolicy{Mode: telemetry.OnChange}
 }
 
 // report reads "reportStrategy"; without one, outer counts.
@@ -190,7 +215,7 @@ func (o *object) report(outer *telemetry.ReportPolicy) *telemetry.ReportPolicy {
 	}
 	s := o.object("reportStrategy")
 	defer s.finish()
-	s.ignore("ttl", "aggregationFunction")
+	s.unused("ttl", "aggregationFunction")
 	p := &telemetry.ReportPolicy{Period: time.Duration(s.number("reportPeriod", 10_000, 1, 1<<40)) * time.Millisecond}
 	switch mode := strings.ToUpper(s.text("type")); mode {
 	case "", "ON_RECEIVED", "DISABLED":
@@ -202,7 +227,7 @@ func (o *object) report(outer *telemetry.ReportPolicy) *telemetry.ReportPolicy {
 	case "ON_CHANGE_OR_REPORT_PERIOD":
 		p.Mode = telemetry.OnChangeOrPeriod
 	default:
-		s.add("type", fmt.Errorf("%q is not one of ON_RECEIVED, ON_CHANGE, ON_REPORT_PERIOD, ON_CHANGE_OR_REPORT_PERIOD, DISABLED", mode))
+		s.oneOf("type", mode, "ON_RECEIVED, ON_CHANGE, ON_REPORT_PERIOD, ON_CHANGE_OR_REPORT_PERIOD, DISABLED")
 	}
 	return p
 }

@@ -1,9 +1,6 @@
 package mqtt
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // requests reads the five lists of requests of o, which is "requestsMapping" or,
 // in older files, the whole.
@@ -27,17 +24,19 @@ func (l *loader) requests(o *object, cfg *Config) {
 
 func (l *loader) deviceRequest(o *object) DeviceRequest {
 	defer o.finish()
-	r := DeviceRequest{Filter: o.filter(), QoS: o.qos("subscriptionQos", 1), Device: o.device()}
+	device, _ := o.device(nil)
+	r := DeviceRequest{Filter: o.filter(), QoS: o.qos("subscriptionQos", 1), Device: device}
 	compileDeviceRequest(r, o.problems)
 	return r
 }
 
 func (l *loader) attributeRequest(o *object) AttributeRequest {
 	defer o.finish()
+	device, _ := o.device(nil)
 	r := AttributeRequest{
 		Filter:   o.filter(),
 		QoS:      o.qos("subscriptionQos", 1),
-		Device:   o.device(),
+		Device:   device,
 		Names:    o.expression("attributeNameExpression", "attributeNameExpressionSource"),
 		Topic:    o.text("topicExpression"),
 		Value:    o.text("valueExpression"),
@@ -49,7 +48,7 @@ func (l *loader) attributeRequest(o *object) AttributeRequest {
 	case "client":
 		r.Client = true
 	default:
-		o.add("scope", fmt.Errorf("%q is not one of shared, client", scope))
+		o.oneOf("scope", scope, "shared, client")
 	}
 	compileAttributeRequest(r, o.problems)
 	return r
@@ -71,7 +70,7 @@ func (l *loader) attributeUpdate(o *object) AttributeUpdate {
 
 func (l *loader) rpc(o *object) RPC {
 	defer o.finish()
-	o.ignore("type")
+	o.ignore("type") // whether there is an answer follows from the other keys
 	r := RPC{
 		DeviceFilter: o.required("deviceNameFilter"),
 		MethodFilter: o.required("methodFilter"),

@@ -41,8 +41,12 @@ func TestFileOfToday(t *testing.T) {
 	require.Equal(t, "gateway-0", cfg.ClientID)
 	require.True(t, cfg.KeepSession)
 	require.Equal(t, byte(1), cfg.Mappings[0].QoS)
-	require.Equal(t, 1, log.count("MQTT 5 is configured", "key=broker.version"))
-	require.Equal(t, 1, log.count("level=WARN"), "nothing else is worth a warning")
+	require.Equal(t, byte(5), cfg.Version)
+	require.Equal(t, time.Hour, cfg.SessionExpiry)
+	require.Zero(t, log.count("level=WARN"), "nothing is worth a warning")
+	for _, key := range []string{"broker.maxMessageNumberPerWorker", "broker.maxNumberOfWorkers", "mapping[0].converter.timeout"} {
+		require.Equal(t, 1, log.count("does not apply", "key="+key))
+	}
 	want := pt("AM-12", "k0", 1, telemetry.Float(2))
 	want.profile = "default"
 	require.Contains(t, points(t, mqtt.ConverterOf(c, 0), "sensor/AM-12/data", `{"seq":1,"st":2,"k0":2}`), want)

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +50,21 @@ func (o *object) ignore(keys ...string) {
 	for _, key := range keys {
 		o.read[key] = true
 	}
+}
+
+// unused marks keys as known, and logs those that are there: nothing follows from
+// them.
+func (o *object) unused(keys ...string) {
+	for _, key := range keys {
+		if o.has(key) {
+			o.log(key, slog.LevelInfo, "the key does not apply to this gateway")
+		}
+	}
+}
+
+// oneOf records that a text is none of those that there are.
+func (o *object) oneOf(key, text, choice string) {
+	o.add(key, fmt.Errorf("%q is not one of %s", text, choice))
 }
 
 func (o *object) wrong(key, want string) {
@@ -139,17 +155,24 @@ func (o *object) qos(key string, def int64) byte {
 	return byte(min(n, 1))
 }
 
-// elements returns the elements of an array.
+// elements returns the elements of an array. The reference gateway writes an empty
+// object for an empty list.
 func (o *object) elements(key string) []json.RawMessage {
 	raw := o.raw(key)
 	if raw == nil {
 		return nil
 	}
 	var items []json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
+	if json.Unmarshal(raw, &items) != nil && !empty(raw) {
 		o.wrong(key, "a list")
 	}
 	return items
+}
+
+// empty reports whether raw is an object without members.
+func empty(raw json.RawMessage) bool {
+	var members map[string]json.RawMessage
+	return json.Unmarshal(raw, &members) == nil && len(members) == 0
 }
 
 // object returns the object at key, which is empty if absent.
@@ -168,12 +191,14 @@ func (o *object) finish() {
 }
 
 // warn logs about a key, once for all elements of a list.
-func (o *object) warn(key, text string) {
+func (o *object) warn(key, text string) { o.log(key, slog.LevelWarn, text) }
+
+func (o *object) log(key string, level slog.Level, text string) {
 	path := o.join(key)
 	generic := indexPattern.ReplaceAllString(path, "[]") + text
 	if o.load.warned[generic] {
 		return
 	}
 	o.load.warned[generic] = true
-	o.load.env.Logger.Warn(text, slog.String("key", path)) //nolint:sloglint // the callers' messages are literals
+	o.load.env.Logger.Log(context.Background(), level, text, slog.String("key", path)) //nolint:sloglint // the callers' messages are literals
 }

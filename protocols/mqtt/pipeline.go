@@ -39,7 +39,7 @@ func (p *pipeline) init(cfg Config) {
 	p.patience, p.giveUp = context.WithCancel(context.Background())
 }
 
-// receive takes a message from the connection. It blocks while the queue is
+// receive takes a message from a connection. It blocks while the queue is
 // full, which is how back-pressure reaches the broker.
 func (r *run) receive(m Message) {
 	r.c.stats.received.Add(1)
@@ -75,7 +75,7 @@ func (r *run) convertAll() {
 // submit converts m for all its targets and submits the results.
 func (r *run) submit(m Message) (delivery, error) {
 	d := delivery{ack: m.Ack}
-	rt := r.c.plan.router.lookup(m.Topic)
+	rt := r.c.plan.router.lookup(m.Topic, m.link)
 	if len(rt.targets) == 0 {
 		r.c.stats.unmatched.Add(1)
 	}

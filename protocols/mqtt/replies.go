@@ -124,6 +124,9 @@ func (r *replies) offer(m Message) {
 	if m.Retained || r.waiting.Load() == 0 {
 		return
 	}
+	if router := r.run.c.plan.router; router.links > 1 && router.firstLink(m.Topic) != m.link {
+		return // another link brings it too
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for topic, t := range r.topics {

@@ -106,7 +106,8 @@ func (r *run) startRequest(t target, m Message) error {
 		if len(names) == 0 {
 			return errors.Join(req.names.missing("attribute names"), parseErr)
 		}
-		job = func(ctx context.Context) error { return r.answer(ctx, req, name, names) }
+		shared := req.wantsShared(doc.root)
+		job = func(ctx context.Context) error { return r.answer(ctx, req, name, names, shared) }
 	}
 	return r.jobs.do(name, func() {
 		ctx, cancel := context.WithTimeout(r.ctx, requestTimeout)
@@ -115,6 +116,22 @@ func (r *run) startRequest(t target, m Message) error {
 			r.requestFailed(m.Topic, err)
 		}
 	})
+}
+
+// wantsShared reports whether shared attributes are asked for: the message's own
+// "scope" goes before the configured one.
+func (q *attributeRequest) wantsShared(root *fastjson.Value) bool {
+	if root == nil {
+		return q.shared
+	}
+	switch string(root.GetStringBytes("scope")) {
+	case "shared":
+		return true
+	case "client":
+		return false
+	default:
+		return q.shared
+	}
 }
 
 // attributeNames returns the names of the attributes that a message asks for.
@@ -154,8 +171,8 @@ func appendName(names []string, v *fastjson.Value) []string {
 }
 
 // answer asks the platform for attributes and publishes them to the device.
-func (r *run) answer(ctx context.Context, q *attributeRequest, device string, names []string) error {
-	points, err := r.host.Attributes(ctx, connector.AttributeQuery{Device: device, Shared: q.shared, Keys: names})
+func (r *run) answer(ctx context.Context, q *attributeRequest, device string, names []string, shared bool) error {
+	points, err := r.host.Attributes(ctx, connector.AttributeQuery{Device: device, Shared: shared, Keys: names})
 	if err != nil {
 		return fmt.Errorf("attributes of device %q: %w", device, err)
 	}

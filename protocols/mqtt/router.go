@@ -33,11 +33,14 @@ const maxRoutes = 8192
 type router struct {
 	filters []string
 	targets []target
+	by      []int // by filter: the subscription that brings its messages
 	subs    []Subscription
-	cache   map[string]*route
+	linkOf  []int // by subscription: the connection that it is made on
+	links   int   // connections that are needed; at least one
+	cache   []map[string]*route
 }
 
-func newRouter() *router { return &router{} }
+func newRouter() *router { return &router{links: 1} }
 
 func (r *router) add(p problems, key, filter string, qos byte, t target) {
 	if err := checkFilter(filter); err != nil {
@@ -49,8 +52,8 @@ func (r *router) add(p problems, key, filter string, qos byte, t target) {
 	r.subs = append(r.subs, Subscription{Filter: filter, QoS: min(qos, 1)})
 }
 
-// reduce drops subscriptions that others cover, and raises the QoS of those to
-// the highest that they stand for.
+// reduce drops subscriptions that others cover, raises the QoS of those to the
+// highest that they stand for, and gives each a link.
 func (r *router) reduce() {
 	var kept []Subscription
 	for i, s := range r.subs {
@@ -70,6 +73,27 @@ func (r *router) reduce() {
 		kept = append(kept, s)
 	}
 	r.subs = kept
+	for _, f := range r.filters {
+		r.by = append(r.by, slices.IndexFunc(kept, func(k Subscription) bool { return covers(k.Filter, f) }))
+	}
+	r.assignLinks()
+}
+
+// assignLinks gives each subscription the first link that has none which overlaps
+// with it, so that no link brings a message twice.
+func (r *router) assignLinks() {
+	r.linkOf = make([]int, len(r.subs))
+	for i, s := range r.subs {
+		taken := make([]bool, i+1)
+		for j := range i {
+			if overlaps(r.subs[j].Filter, s.Filter) {
+				taken[r.linkOf[j]] = true
+			}
+		}
+		r.linkOf[i] = slices.Index(taken, false)
+		r.links = max(r.links, r.linkOf[i]+1)
+	}
+	r.cache = make([]map[string]*route, r.links)
 }
 
 // subscribed reports whether the router's subscriptions cover filter.
@@ -77,24 +101,45 @@ func (r *router) subscribed(filter string) bool {
 	return slices.ContainsFunc(r.subs, func(s Subscription) bool { return covers(s.Filter, filter) })
 }
 
-// lookup returns the route of a topic. It is cached, so that the number of
-// filters does not matter while topics repeat.
-func (r *router) lookup(topic string) *route {
-	if rt, ok := r.cache[topic]; ok {
+// linkOfFilter returns the link of a subscription, or the first one if it is not
+// among those of the configuration.
+func (r *router) linkOfFilter(filter string) int {
+	i := slices.IndexFunc(r.subs, func(s Subscription) bool { return s.Filter == filter })
+	if i < 0 {
+		return 0
+	}
+	return r.linkOf[i]
+}
+
+// firstLink returns the first link that brings messages of a topic.
+func (r *router) firstLink(topic string) int {
+	first := -1
+	for i, s := range r.subs {
+		if Match(s.Filter, topic) && (first < 0 || r.linkOf[i] < first) {
+			first = r.linkOf[i]
+		}
+	}
+	return max(first, 0)
+}
+
+// lookup returns the route of a topic of a message that a link has brought. It is
+// cached, so that the number of filters does not matter while topics repeat.
+func (r *router) lookup(topic string, link int) *route {
+	if rt, ok := r.cache[link][topic]; ok {
 		return rt
 	}
-	rt := r.route(topic)
-	if r.cache == nil || len(r.cache) >= maxRoutes {
-		r.cache = make(map[string]*route)
+	rt := r.route(topic, link)
+	if r.cache[link] == nil || len(r.cache[link]) >= maxRoutes {
+		r.cache[link] = make(map[string]*route)
 	}
-	r.cache[strings.Clone(topic)] = rt
+	r.cache[link][strings.Clone(topic)] = rt
 	return rt
 }
 
-func (r *router) route(topic string) *route {
+func (r *router) route(topic string, link int) *route {
 	rt := &route{}
 	for i, f := range r.filters {
-		if Match(f, topic) {
+		if r.linkOf[r.by[i]] == link && Match(f, topic) {
 			rt.targets = append(rt.targets, r.targets[i])
 		}
 	}

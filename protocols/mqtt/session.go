@@ -40,13 +40,18 @@ type Dialer func(ctx context.Context, cfg Config, receive func(Message)) (Sessio
 // dial is the Dialer of connectors made by New.
 func dial(ctx context.Context, cfg Config, receive func(Message)) (Session, error) {
 	conn, err := mqttx.Dial(ctx, mqttx.Options{
-		Broker:      cfg.Broker,
-		ClientID:    cfg.ClientID,
-		Username:    cfg.Username,
-		Password:    cfg.Password,
-		KeepSession: cfg.KeepSession,
-		KeepAlive:   cfg.KeepAlive,
-		TLS:         cfg.TLS,
+		Broker:         cfg.Broker,
+		ClientID:       cfg.ClientID,
+		Username:       cfg.Username,
+		Password:       cfg.Password,
+		Version:        cfg.Version,
+		KeepSession:    cfg.KeepSession,
+		SessionExpiry:  cfg.SessionExpiry,
+		KeepAlive:      cfg.KeepAlive,
+		ReceiveMaximum: cfg.Inflight,
+		TLS:            cfg.TLS,
+		TLSSource:      cfg.TLSSource,
+		Proxy:          cfg.Proxy,
 		Receive: func(m mqttx.Message) {
 			msg := Message{Topic: m.Topic, Payload: m.Payload, Retained: m.Retained}
 			if m.QoS > 0 {

@@ -110,3 +110,33 @@ func covers(a, b string) bool {
 		a, b = restA, restB
 	}
 }
+
+// overlaps reports whether there is a topic that both filters match, shared or
+// not.
+func overlaps(a, b string) bool {
+	_, a = cutShare(a)
+	_, b = cutShare(b)
+	if wild(a) && b[:1] == "$" || wild(b) && a[:1] == "$" {
+		return false
+	}
+	for {
+		levelA, restA, moreA := strings.Cut(a, "/")
+		levelB, restB, moreB := strings.Cut(b, "/")
+		switch {
+		case levelA == "#" || levelB == "#":
+			return true
+		case levelA != "+" && levelB != "+" && levelA != levelB:
+			return false
+		case !moreA:
+			return !moreB || restB == "#"
+		case !moreB:
+			return restA == "#"
+		}
+		a, b = restA, restB
+	}
+}
+
+// wild reports whether a filter starts with a wildcard, which does not match $.
+func wild(filter string) bool {
+	return strings.HasPrefix(filter, "+") || strings.HasPrefix(filter, "#")
+}

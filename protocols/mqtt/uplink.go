@@ -13,6 +13,8 @@ type Message struct {
 	Payload  []byte
 	Retained bool   // it was stored by the broker, and is not new
 	Ack      func() // nil for QoS 0; converters must not call it
+
+	link int // the connection that has brought it
 }
 
 // UplinkConverter converts the messages of a mapping.
