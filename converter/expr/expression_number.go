@@ -170,7 +170,7 @@ func (ev *evaluation) floorDivide(n *node, a, b Operand) Operand {
 	if !truth(b) {
 		return ev.fail(n, "division by zero")
 	}
-	if !a.isLarge() && !b.isLarge() && !(a.int() == math.MinInt64 && b.int() == -1) {
+	if !a.isLarge() && !b.isLarge() && (a.int() != math.MinInt64 || b.int() != -1) {
 		q, r := a.int()/b.int(), a.int()%b.int()
 		if r != 0 && (r < 0) != (b.int() < 0) {
 			q, r = q-1, r+b.int()

@@ -208,6 +208,7 @@ func TestTheReferencesModeGoesByWayOfPythonsText(t *testing.T) {
 func TestPlainPathsAndExpressionsAllocateNothing(t *testing.T) {
 	root := parse(t, body)
 	plain := expr.CompilePath("a b.c d")
+	rooted := expr.CompilePath("$.l[-1]")
 	wild := expr.CompilePath("$.l[*]")
 	deep := expr.CompilePath("$..x")
 	fahrenheit, err := expr.CompileExpression("round(value * 9 / 5 + 32) if 0 <= value < 100 else -1")
@@ -223,6 +224,7 @@ func TestPlainPathsAndExpressionsAllocateNothing(t *testing.T) {
 		f    func()
 	}{
 		{"a plain path", 0, func() { plain.First(root) }},
+		{"a path from the top", 0, func() { rooted.First(root) }},
 		{"an expression", 0, func() { _, _ = fahrenheit.Eval(args) }},
 		{"a time in a number", 0, func() { field.Find(timed) }},
 		{"a wildcard", 4, func() { wild.First(root) }},

@@ -152,8 +152,10 @@ func FuzzPath(f *testing.F) {
 }
 
 func FuzzExpression(f *testing.F) {
-	for _, text := range []string{"value * 9 / 5 + 32", "[i for i in l if i is not None][0]", "'a' * 65536", "2 ** 4096", "x[::-1]", "max(l)",
-		"s.replace('', 'xxxxxxxx')", "1 < value <= 3", "value if value else 'no'", "~-5 << 3", "[[l, l], [l] * 9]", "pow(3, 9 ** 99, 10 ** 99)", "round(value, -2)", "'\\x41' in s", "0x_ff"} {
+	for _, text := range []string{
+		"value * 9 / 5 + 32", "[i for i in l if i is not None][0]", "'a' * 65536", "2 ** 4096", "x[::-1]", "max(l)",
+		"s.replace('', 'xxxxxxxx')", "1 < value <= 3", "value if value else 'no'", "~-5 << 3", "[[l, l], [l] * 9]", "pow(3, 9 ** 99, 10 ** 99)", "round(value, -2)", "'\\x41' in s", "0x_ff",
+	} {
 		f.Add(text, 21.5, "text")
 	}
 	f.Fuzz(func(t *testing.T, text string, value float64, s string) {

@@ -32,6 +32,9 @@ func CompilePath(text string) *Path {
 			p.steps, p.err = steps, nil
 		}
 	}
+	if len(p.steps) > 0 && p.steps[0].kind == top { // a search begins there
+		p.steps = p.steps[1:]
+	}
 	p.plain = true
 	for i := range p.steps {
 		if k := p.steps[i].kind; k != member && k != index {

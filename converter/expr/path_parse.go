@@ -1,5 +1,7 @@
 package expr
 
+import "slices"
+
 // maxNesting bounds the parentheses and operators that stand inside each other.
 const maxNesting = 64
 
@@ -193,10 +195,8 @@ func (p *pathParser) names() step {
 		}
 		p.advance()
 	}
-	for _, name := range s.names {
-		if name == "*" { // quoted or not
-			return step{kind: every}
-		}
+	if slices.Contains(s.names, "*") { // quoted or not
+		return step{kind: every}
 	}
 	if len(s.names) > 1 {
 		s.kind = fields

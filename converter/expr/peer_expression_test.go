@@ -3,6 +3,7 @@ package expr_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,10 +84,8 @@ func evaluate(text string) (expr.Operand, error) {
 // limited reports whether Python's value is one that the subset refuses on
 // purpose: beyond a limit, or of a kind that it does not have.
 func limited(err error, a evalAnswer) bool {
-	for _, kind := range []string{"complex", "tuple", "set", "dict", "ellipsis", "generator", "type", "builtin_function_or_method", "slice"} {
-		if a.Type == kind {
-			return true
-		}
+	if slices.Contains([]string{"complex", "tuple", "set", "dict", "ellipsis", "generator", "type", "builtin_function_or_method", "slice"}, a.Type) {
+		return true
 	}
 	for _, reason := range []string{"more than", "too long", "steps", "not real", "nested too deep", "tuples", "that can be called", "only the functions", "is\" needs", "unexpected", "not a number", "not a method", "% between a text"} {
 		if strings.Contains(err.Error(), reason) {

@@ -67,9 +67,11 @@ func TestPeerPythonTimes(t *testing.T) {
 // with a year of four digits.
 func (g generator) time() (text string, iso bool) {
 	at := time.Date(1980+g.IntN(60), time.Month(1+g.IntN(12)), 1+g.IntN(28), g.IntN(24), g.IntN(60), g.IntN(60), g.IntN(1000)*1e6, time.UTC)
-	layouts := []string{"2006-01-02", "2006/01/02", "20060102", "2006.01.02", "2006-Jan-02", "01/02/2006", "1/2/2006", "02.01.2006", "2-1-2006",
+	layouts := []string{
+		"2006-01-02", "2006/01/02", "20060102", "2006.01.02", "2006-Jan-02", "01/02/2006", "1/2/2006", "02.01.2006", "2-1-2006",
 		"Jan 2, 2006", "January 2 2006", "2 Jan 2006", "2 January 2006", "02-Jan-2006", "Mon, 02 Jan 2006", "Monday, January 2, 2006", "Mon Jan _2 2006",
-		"2nd of January 2006", "Jan 2 2006", "01/02/06"}
+		"2nd of January 2006", "Jan 2 2006", "01/02/06",
+	}
 	i := g.IntN(len(layouts))
 	date, iso := layouts[i], i < 5
 	clock := g.pick("", "15:04", "15:04:05", "15:04:05.000", "15:04:05,000", "3:04 PM", "3:04:05 pm", "03:04PM", "3 PM")

@@ -148,8 +148,8 @@ func (t *timeText) time() bool {
 	if n[1] > 59 || n[2] > 59 {
 		return false
 	}
-	if fields[2] != "" && !t.fraction() {
-		return false
+	if fields[2] != "" {
+		t.fraction()
 	}
 	if afternoon, after, ok := meridiem(t.rest); ok {
 		if n[0] < 1 || n[0] > 12 {
@@ -164,16 +164,17 @@ func (t *timeText) time() bool {
 	return n[0] <= 23
 }
 
-func (t *timeText) fraction() bool {
+func (t *timeText) fraction() {
 	if len(t.rest) < 2 || t.rest[0] != '.' && t.rest[0] != ',' || !isDigit(t.rest[1]) {
-		return true
+		return
 	}
 	size := digitRun(t.rest[1:])
-	digits := (t.rest[1:1+size] + "000000000")[:9]
-	nanos, err := strconv.Atoi(digits)
-	t.clock += time.Duration(nanos)
+	unit := time.Second
+	for _, c := range []byte(t.rest[1 : 1+size]) {
+		unit /= 10
+		t.clock += time.Duration(c-'0') * unit
+	}
 	t.rest = t.rest[1+size:]
-	return err == nil
 }
 
 // meridiem reads AM or PM.
@@ -262,7 +263,7 @@ func monthNamed(word string) int {
 		return 9
 	}
 	for m := time.January; m <= time.December; m++ {
-		if name := strings.ToLower(m.String()); word == name || word == name[:3] {
+		if name := m.String(); strings.EqualFold(word, name) || strings.EqualFold(word, name[:3]) {
 			return int(m)
 		}
 	}
@@ -271,7 +272,8 @@ func monthNamed(word string) int {
 
 func weekday(word string) bool {
 	for d := time.Sunday; d <= time.Saturday; d++ {
-		if name := strings.ToLower(d.String()); word == name || word == name[:3] || len(word) > 3 && strings.HasPrefix(name, word) {
+		name := d.String()
+		if n := len(word); n >= 3 && n <= len(name) && strings.EqualFold(word, name[:n]) {
 			return true
 		}
 	}

@@ -293,7 +293,7 @@ func topicVector(t *testing.T, _, vector json.RawMessage) {
 }
 
 func wholeLevels(filter string) bool {
-	for _, level := range strings.Split(filter, "/") {
+	for level := range strings.SplitSeq(filter, "/") {
 		if strings.Contains(level, "+") && level != "+" {
 			return false
 		}
