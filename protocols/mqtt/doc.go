@@ -17,9 +17,11 @@
 //
 // Where filters overlap, a broker may deliver a message once, or once for each
 // subscription. So that both mean the same, a filter that another one covers is
-// not subscribed to by itself. Where two filters overlap only in part, some
-// brokers deliver a message twice; it is then stored twice, because a copy cannot
-// be told from a device that sends the same again.
+// not subscribed to by itself, and filters that overlap only in part, such as a/+
+// and +/b, are subscribed to on connections of their own, whose client identifiers
+// end in -2, -3 and so on. A mapping is applied to what the connection of its
+// filter brings, so that each message is stored once for each mapping, whatever
+// the broker does. A shared filter overlaps with all others that match the same.
 //
 // # Files
 //
@@ -35,13 +37,19 @@
 //	                  "deviceProfileExpression": "thermometer"},
 //	   "timeseries": [{"key": "temperature", "type": "double", "value": "${temp}"}]}}]}
 //
-// It adds to that format: broker.transport ("tcp" or "websocket") and
-// broker.path; in a bytes converter's entries decode ("int", "uint", "float")
-// and byteOrder ("big", "little"); the value type "json".
+// Older formats are read too: see [Upgrade]. Keys that mean nothing here are
+// logged once each, with the level Info; unknown ones with Warn.
+//
+// It adds to that format: broker.transport ("tcp" or "websocket"), broker.path and
+// broker.proxy; PEM in place of the names of certificate files, and in security
+// serverName and insecureSkipVerify; in a bytes converter's entries decode ("int",
+// "uint", "float") and byteOrder ("big", "little"); the value type "json"; and
+// "compatibility": "thingsboard" at the top, which converts values as the Python
+// gateway does where it differs: see [JSONConfig] and [BytesConfig].
 //
 // # Limits
 //
-// MQTT 3.1.1 is spoken; QoS 2 is subscribed to as QoS 1. While the store blocks,
+// MQTT 3.1.1 or 5 is spoken; QoS 2 is subscribed to as QoS 1. While the store blocks,
 // the connection is not read once [Config.Inflight] messages wait, so that a long
 // block ends it; the broker delivers again what was not acknowledged. Subscriptions
 // of a persistent session that are no longer configured stay until the broker
