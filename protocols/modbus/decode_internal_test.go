@@ -327,3 +327,34 @@ func FuzzReserved(f *testing.F) {
 		}
 	})
 }
+
+func FuzzASCIIFrames(f *testing.F) {
+	f.Add([]byte(":010300000001FB\r\n"), byte(1))
+	f.Add([]byte("::01830279\r\n:"), byte(1))
+	f.Add([]byte(":0"), byte(0))
+	f.Fuzz(func(t *testing.T, b []byte, unit byte) {
+		framing := newASCIIFraming()
+		for i := range b {
+			u, pdu, n := framing.parse(b[i:])
+			if n == 0 {
+				continue
+			}
+			require.LessOrEqual(t, n, len(b)-i)
+			again, same, m := framing.parse(framing.append(nil, u, append([]byte(nil), pdu...)))
+			require.Equal(t, u, again)
+			require.NotEmpty(t, same)
+			require.Equal(t, framing.length(len(same)), m)
+		}
+		if len(b) > 0 && len(b) <= maxPDU {
+			u, pdu, _ := framing.parse(framing.append(nil, unit, b))
+			require.Equal(t, unit, u)
+			require.Equal(t, b, pdu)
+		}
+	})
+}
+
+func TestASCIIFramesAreThoseOfTheSpecification(t *testing.T) {
+	require.Equal(t, ":010300000001FB\r\n", string(newASCIIFraming().append(nil, 1, []byte{3, 0, 0, 0, 1})))
+	_, _, n := newASCIIFraming().parse([]byte(":010300000001FA\r\n"))
+	require.Zero(t, n, "a wrong check sum is accepted")
+}

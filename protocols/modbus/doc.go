@@ -1,5 +1,6 @@
-// Package modbus polls Modbus devices over TCP, over serial lines (RTU) and over
-// RTU in TCP, and writes to them on command.
+// Package modbus polls Modbus devices over TCP, TLS and UDP and over serial lines, in
+// the framings of Modbus TCP, RTU and ASCII, and writes to them on command. It also
+// makes the gateway a Modbus server (slave), see [Server].
 //
 // # Use
 //
@@ -31,11 +32,22 @@
 //	}]}}
 //
 // A mistake in a file is reported with its path and value, all of them at once, and
-// the connector does not start: a meter that is silently missing is worse.
+// the connector does not start: a meter that is silently missing is worse. Only a tag
+// of a type that does not exist is left out alone, with an error in the log. Keys
+// without a meaning, and keys that do not apply here, are each reported once by name.
 // Beside the reference gateway's keys a slave has maxGap, maxRegistersPerRequest,
-// rs485, profile and profileOptions, and a tag byteOrder, wordOrder and pollPeriod;
-// addresses can be written as "0x1F". The time-out (seconds, default 30) is limited
-// to 3 s where several slaves share a bus.
+// rs485, profile and profileOptions, and a tag byteOrder, wordOrder, pollPeriod, min,
+// max and encoding; addresses can be written as "0x1F". The time-out (seconds,
+// default 30) is limited to 3 s where several slaves share a bus.
+//
+// The old form of the file (server with devices) is read as well. The section slave
+// makes the gateway a server, if its sendDataToThingsBoard is true. The results of
+// remote procedure calls have the reference gateway's form, {"result": {"value": 5}}.
+//
+// "compatibility": "thingsboard" beside master converts as the reference gateway does
+// where it is at odds with the specification (see [Register.Quirks]). What it does
+// worse than that (half of a value written, coils that cannot be switched off) is not
+// restored.
 //
 // # Polling
 //
@@ -73,8 +85,19 @@
 // than that, with the same number of registers, cannot be told from one that
 // answers in time: choose the time-out above the slowest answer of a device.
 //
+// Modbus TCP over TLS keeps its header, as the Modbus/TCP Security Protocol
+// Specification has it. Servers are verified, unless a setting says otherwise.
+//
+// # Server
+//
+// Only the addresses that the server's device names exist; others are answered with
+// exception 2. It serves several masters at once, closes a connection that brought
+// no request for ten minutes, or something that is no frame, and starts again after
+// growing delays when it cannot listen. What masters write is published when the
+// server's device is polled next, and values that change in between are not.
+//
 // # Limits
 //
-// There is no Modbus ASCII, UDP, TLS and no server; configurations that ask for them
-// are refused by name. Function codes are 1 to 6, 15 and 16.
+// Function codes are 1 to 6, 15 and 16, and for the server also 43 with type 14
+// (device identification). Key files with a password are not read.
 package modbus

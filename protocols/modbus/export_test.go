@@ -27,7 +27,8 @@ func Upgrade(doc json.RawMessage) (any, error) {
 func FeedServer(t interface {
 	Helper()
 	Fatalf(format string, args ...any)
-}, b []byte) {
+}, b []byte,
+) {
 	t.Helper()
 	m := newImage(Identity{VendorName: "v", ProductCode: "p"})
 	for i := range 20 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -182,6 +183,8 @@ func FuzzFile(f *testing.F) {
 	f.Add(slave(`, "timeseries": [{"tag": "x", "type": "32float", "functionCode": 3, "objectsCount": 2, "address": "0-9", "divider": 10, "bit": 3}]`))
 	f.Add(`{"server": {"type": "serial", "port": "COM3", "devices": [{"unitId": 1, "deviceName": "T", "rpc": {"a": {"type": "bits", "functionCode": 5, "address": 31}}}]}}`)
 	f.Add(slave(`, "profile": "acrel-adw300", "profileOptions": {"ratios": "meter"}`))
+	f.Add(strings.Replace(serverFile(`"type": "udp", "port": 5026`), "{", `{"compatibility": "thingsboard", `, 1))
+	f.Add(slave(`, "tls": {"certfile": "a", "verify": false}, "method": "ascii", "connectAttemptCount": 5, "timeseries": [{"tag": "x", "type": "bits", "functionCode": 1, "objectsCount": 20, "address": 1, "min": 1, "encoding": "latin-1"}]`))
 	f.Fuzz(func(t *testing.T, doc string) {
 		c, _, err := load(t, doc)
 		require.Equal(t, err != nil, c == nil)

@@ -48,9 +48,11 @@ func (m *image) define(f *field) {
 	for i := range f.count {
 		addr := uint16(f.addr + i)
 		if f.table.bits() {
-			m.bits[f.table-Coil][addr] = m.bits[f.table-Coil][addr]
+			held := m.bits[f.table-Coil][addr]
+			m.bits[f.table-Coil][addr] = held
 		} else {
-			m.words[f.table][addr] = m.words[f.table][addr]
+			held := m.words[f.table][addr]
+			m.words[f.table][addr] = held
 		}
 	}
 }
@@ -120,6 +122,9 @@ func has[V any](table map[uint16]V, addr, count int) bool {
 	return true
 }
 
+// coils returns the one table of bits that can be written.
+func (m *image) coils() map[uint16]bool { return m.bits[0] }
+
 func (m *image) readBits(dst, request []byte) ([]byte, uint8) {
 	if len(request) != 5 {
 		return dst, IllegalDataValue
@@ -178,10 +183,10 @@ func (m *image) writeOne(dst, request []byte) ([]byte, uint8) {
 	switch {
 	case value != 0 && value != coilOn:
 		return dst, IllegalDataValue
-	case !has(m.bits[Coil-Coil], int(addr), 1):
+	case !has(m.coils(), int(addr), 1):
 		return dst, IllegalDataAddress
 	}
-	m.bits[Coil-Coil][addr] = value == coilOn
+	m.coils()[addr] = value == coilOn
 	return append(dst, request...), 0
 }
 
@@ -206,11 +211,11 @@ func (m *image) writeMany(dst, request []byte) ([]byte, uint8) {
 		return dst, IllegalDataValue
 	}
 	if request[0] == writeMultipleCoils {
-		if !has(m.bits[Coil-Coil], addr, count) {
+		if !has(m.coils(), addr, count) {
 			return dst, IllegalDataAddress
 		}
 		for i := range count {
-			m.bits[Coil-Coil][uint16(addr+i)] = data[i/8]>>(i%8)&1 != 0
+			m.coils()[uint16(addr+i)] = data[i/8]>>(i%8)&1 != 0
 		}
 		return append(dst, request[:5]...), 0
 	}

@@ -82,16 +82,16 @@ func (o object) text(key, missing string) string {
 	return missing
 }
 
-// number returns a number, which may be written as text.
-func (o object) number(key string, missing float64) float64 {
+// number returns a number, which may be written as text; 0 if there is none.
+func (o object) number(key string) float64 {
 	if !o.has(key) {
-		return missing
+		return 0
 	}
 	s := o.text(key, "")
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsInf(x, 0) || math.IsNaN(x) {
 		o.r.fail(o.at(key), "%q is not a number", s)
-		return missing
+		return 0
 	}
 	return x
 }
@@ -128,7 +128,7 @@ func (o object) duration(key string, unit, missing time.Duration) time.Duration 
 	if !o.has(key) {
 		return missing
 	}
-	x := o.number(key, 0)
+	x := o.number(key)
 	if x < 0 || x*float64(unit) > float64(365*24*time.Hour) {
 		o.r.fail(o.at(key), "%v is not a time from 0 to a year", x)
 		return missing

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/peer"
 	"github.com/gridlinks/iot-gateway/protocols/modbus"
 )
 
@@ -23,16 +25,22 @@ import (
 const pymodbusServer = `
 import sys
 from pymodbus.datastore import ModbusSequentialDataBlock as B, ModbusSlaveContext as S, ModbusServerContext as C
-from pymodbus.server import StartTcpServer, StartSerialServer
-from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer
+from pymodbus.server import StartTcpServer, StartSerialServer, StartUdpServer, StartTlsServer
+from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer, ModbusAsciiFramer
 st = S(di=B(0, [1, 0] * 200), co=B(0, [0] * 400), hr=B(0, list(range(1000, 1400))), ir=B(0, list(range(2000, 2400))), zero_mode=True)
 ctx = C(slaves=st, single=True)
 mode, addr = sys.argv[1], sys.argv[2]
-if mode == "rtu":
-    StartSerialServer(context=ctx, port=addr, baudrate=19200, framer=ModbusRtuFramer, timeout=0.1)
+if mode in ("rtu", "ascii"):
+    StartSerialServer(context=ctx, port=addr, baudrate=19200, framer=ModbusRtuFramer if mode == "rtu" else ModbusAsciiFramer, timeout=0.1)
+host, port = addr.split(":")
+at = (host, int(port))
+if mode == "udp":
+    StartUdpServer(context=ctx, address=at, framer=ModbusSocketFramer)
+elif mode == "tls":
+    StartTlsServer(context=ctx, address=at, framer=ModbusSocketFramer, certfile=sys.argv[3], keyfile=sys.argv[4])
 else:
-    host, port = addr.split(":")
-    StartTcpServer(context=ctx, address=(host, int(port)), framer=ModbusRtuFramer if mode == "rtuovertcp" else ModbusSocketFramer)
+    framers = {"tcp": ModbusSocketFramer, "rtuovertcp": ModbusRtuFramer, "asciiovertcp": ModbusAsciiFramer}
+    StartTcpServer(context=ctx, address=at, framer=framers[mode])
 `
 
 // start starts a peer, and ends it with the test.
@@ -84,14 +92,47 @@ func await(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-func TestPeerPymodbusTCP(t *testing.T)        { overTCP(t, "tcp") }
-func TestPeerPymodbusRTUOverTCP(t *testing.T) { overTCP(t, "rtuovertcp") }
+func TestPeerPymodbusTCP(t *testing.T)          { overTCP(t, "tcp", "") }
+func TestPeerPymodbusRTUOverTCP(t *testing.T)   { overTCP(t, "rtuovertcp", "") }
+func TestPeerPymodbusASCIIOverTCP(t *testing.T) { overTCP(t, "asciiovertcp", "") }
 
-func overTCP(t *testing.T, scheme string) {
+func TestPeerPymodbusTLS(t *testing.T) {
+	certs := peer.NewCerts(t)
+	overTCP(t, "tls", "?"+url.Values{"ca": {certs.CA}}.Encode(), certs.ServerCert, certs.ServerKey)
+	_, err := modbus.Dial(t.Context(), lastTLS(t, certs))
+	require.ErrorContains(t, err, "certificate", "a server that nobody vouches for is trusted")
+}
+
+// lastTLS starts one more server, and returns its URL without its authority.
+func lastTLS(t *testing.T, certs peer.Certs) string {
+	t.Helper()
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	start(t, needPymodbus(t), "-c", pymodbusServer, "tls", addr, certs.ServerCert, certs.ServerKey)
+	peer.Listening(t, addr)
+	return "tls://" + addr
+}
+
+func TestPeerPymodbusUDP(t *testing.T) {
+	python := needPymodbus(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	start(t, python, "-c", pymodbusServer, "udp", addr)
+	tr := dial(t, "udp://"+addr)
+	await(t, "pymodbus answers", func() bool { _, err := read(tr, 1, 10, 1, 200*time.Millisecond); return err == nil })
+	exercise(t, "udp://"+addr, 1)
+}
+
+func TestPeerPymodbusASCII(t *testing.T) {
+	python := needPymodbus(t)
+	a, b := line(t)
+	start(t, python, "-c", pymodbusServer, "ascii", b)
+	exercise(t, "ascii://"+a+"?baud=19200", 1)
+}
+
+func overTCP(t *testing.T, scheme, settings string, args ...string) {
 	t.Helper()
 	python := needPymodbus(t)
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	start(t, python, "-c", pymodbusServer, scheme, addr)
+	start(t, python, append([]string{"-c", pymodbusServer, scheme, addr}, args...)...)
 	await(t, "pymodbus listens", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
@@ -99,7 +140,7 @@ func overTCP(t *testing.T, scheme string) {
 		}
 		return err == nil
 	})
-	exercise(t, scheme+"://"+addr, 1)
+	exercise(t, scheme+"://"+addr+settings, 1)
 }
 
 func TestPeerPymodbusRTU(t *testing.T) {

@@ -80,7 +80,8 @@ func (c *compiler) server(cfg Server) error {
 	}
 	d := cfg.Device.withDefaults(c.cfg)
 	d.MaxGap, d.MaxBitGap = -1, -1 // there is nothing in the gaps
-	errs := []error{s.define(d), s.initialize(cfg.Initial)}
+	s.define(d)
+	errs := []error{s.initialize(cfg.Initial)}
 	if d.hasWork() {
 		b := &bus{
 			name: "server " + cfg.URL, connectTimeout: c.cfg.ConnectTimeout, out: make([]byte, 0, maxPDU),
@@ -99,7 +100,7 @@ func (c *compiler) server(cfg Server) error {
 }
 
 // define makes the addresses of d's registers and commands exist.
-func (s *server) define(d Device) error {
+func (s *server) define(d Device) {
 	for _, r := range d.Registers {
 		if f, err := newField(r, r.Table); err == nil { // what is wrong is reported by the target
 			s.image.define(&f)
@@ -112,7 +113,6 @@ func (s *server) define(d Device) error {
 			}
 		}
 	}
-	return nil
 }
 
 func (s *server) initialize(list []Initial) error {

@@ -217,9 +217,9 @@ func (f *file) polled(t, slave object, d *Device, attribute bool) {
 
 // arithmetic reads what is done with a reading.
 func (f *file) arithmetic(t object, r *Register) {
-	r.Divider = t.number("divider", 0)
+	r.Divider = t.number("divider")
 	if r.Divider == 0 {
-		r.Scale = t.number("multiplier", 0)
+		r.Scale = t.number("multiplier")
 	}
 	round := 6
 	if r.Type == Float16 || r.Type == Float32 || r.Type == Float64 {
@@ -239,7 +239,7 @@ func (f *file) arithmetic(t object, r *Register) {
 	}
 	for key, bound := range map[string]**float64{"min": &r.Min, "max": &r.Max} {
 		if t.has(key) {
-			x := t.number(key, 0)
+			x := t.number(key)
 			*bound = &x
 		}
 	}
