@@ -24,8 +24,8 @@
 // [Template.Check] with their column. Two things are wider than in jsonpath_rw:
 // names may begin with a digit and have any characters but the marks of the
 // dialect, and what would raise an exception there (the index of a number, the
-// parent of the top) finds nothing. As in the Python gateway, a segment with
-// blanks is one name, quoted or not: use quotes or tabs around where. A
+// parent of the top) finds nothing. In
+// a text that is not a path as it stands, each segment with blanks is a name. A
 // placeholder whose value is null or absent is missing, and what is made of it
 // is left out: the word None never appears in a value.
 //
