@@ -42,6 +42,9 @@ func (s *source) submit(ctx context.Context, h connector.Host, b *telemetry.Batc
 	b.Telemetry("n", telemetry.Int(n))
 	began := time.Now()
 	_, err := h.Submit(ctx, b)
+	if err != nil {
+		s.n.Add(-1) // the gateway stops
+	}
 	s.blocked.Store(max(s.blocked.Load(), int64(time.Since(began))))
 	return err
 }
