@@ -55,8 +55,14 @@ func (tb *ThingsBoard) securityFrom(set setter) {
 		to   *string
 		name string
 	}{
-		{&s.Type, "SECURITY_TYPE"}, {&s.AccessToken, "ACCESS_TOKEN"}, {&s.CACert, "CA_CERT"}, {&s.PrivateKey, "PRIVATE_KEY"},
-		{&s.Cert, "CERT"}, {&s.ClientID, "CLIENT_ID"}, {&s.Username, "USERNAME"}, {&s.Password, "PASSWORD"},
+		{&s.Type, "SECURITY_TYPE"},
+		{&s.AccessToken, "ACCESS_TOKEN"},
+		{&s.CACert, "CA_CERT"},
+		{&s.PrivateKey, "PRIVATE_KEY"},
+		{&s.Cert, "CERT"},
+		{&s.ClientID, "CLIENT_ID"},
+		{&s.Username, "USERNAME"},
+		{&s.Password, "PASSWORD"},
 	} {
 		given = set(v.to, v.name) || given
 	}
@@ -81,8 +87,14 @@ func (tb *ThingsBoard) provisioningFrom(set setter) {
 		to   *string
 		name string
 	}{
-		{&p.Key, "KEY"}, {&p.Secret, "SECRET"}, {&p.DeviceName, "NAME"}, {&p.AccessToken, "ACCESS_TOKEN"}, {&p.Username, "USERNAME"},
-		{&p.Password, "PASSWORD"}, {&p.ClientID, "CLIENT_ID"}, {&p.CACert, "CA_CERT_FILENAME"},
+		{&p.Key, "KEY"},
+		{&p.Secret, "SECRET"},
+		{&p.DeviceName, "NAME"},
+		{&p.AccessToken, "ACCESS_TOKEN"},
+		{&p.Username, "USERNAME"},
+		{&p.Password, "PASSWORD"},
+		{&p.ClientID, "CLIENT_ID"},
+		{&p.CACert, "CA_CERT_FILENAME"},
 	} {
 		given = set(v.to, "PROVISIONING_DEVICE_"+v.name) || given
 	}
