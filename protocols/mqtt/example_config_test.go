@@ -1,7 +1,9 @@
 package mqtt_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gridlinks/iot-gateway/connector/connectortest"
 	"github.com/gridlinks/iot-gateway/protocols/mqtt"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
@@ -73,6 +76,36 @@ func TestSendDataOnlyOnChangeIsAReportStrategy(t *testing.T) {
 		var b telemetry.Batch
 		require.NoError(t, mqtt.ConverterOf(conn, 0).ConvertUplink(mqtt.Message{Payload: []byte("{}")}, &b))
 		require.Equal(t, c.want, b.Groups()[0].Telemetry[0].Report, name)
+	}
+}
+
+// The broker sees the protocol level of CONNECT (MQTT 5.0, 3.1.2.2), which follows
+// the name of the protocol.
+func TestTheConfiguredVersionIsSpoken(t *testing.T) {
+	for version, level := range map[string]byte{"4": 4, "5": 5} {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+		require.NoError(t, err)
+		done := make(chan []byte, 1)
+		go func() {
+			defer close(done)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			first := make([]byte, 12)
+			n, _ := conn.Read(first) //nolint:errcheck // too little shows below
+			_ = conn.Close()
+			done <- first[:n]
+		}()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		c := load(t, `{"broker":{"host":"127.0.0.1","port":`+port+`,"version":`+version+`}}`)
+		require.Error(t, c.Run(t.Context(), connectortest.NewHost(t)))
+		_, after, found := bytes.Cut(<-done, []byte("MQTT"))
+		require.True(t, found)
+		require.NotEmpty(t, after)
+		require.Equal(t, level, after[0])
+		require.NoError(t, l.Close())
 	}
 }
 

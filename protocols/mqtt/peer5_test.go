@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -121,7 +122,9 @@ func TestPeerMosquittoTLSInline(t *testing.T) {
 		"any name, the system's own": `"type":"certificates","insecure":true` + own,
 	} {
 		h := connectortest.NewHost(t)
-		require.Error(t, loadPeer(t, m, `{"host":"127.0.0.1","port":%d,"security":{`+security+`}}`).Run(t.Context(), h), name)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		require.Error(t, loadPeer(t, m, `{"host":"127.0.0.1","port":%d,"security":{`+security+`}}`).Run(ctx, h), name)
+		cancel()
 		require.False(t, h.IsReady(), name)
 	}
 	for name, security := range map[string]string{
