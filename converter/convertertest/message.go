@@ -109,7 +109,7 @@ func messages(list []any, now int64) []any {
 	merged := []any{}
 	byDevice := make(map[string]map[string]any)
 	for _, x := range list {
-		m := x.(map[string]any) //nolint:errcheck // isMessage has looked
+		m := x.(map[string]any)
 		profile, _ := m["deviceType"].(string)
 		device := fmt.Sprintf("%v\x00%s", m["deviceName"], profile)
 		into, known := byDevice[device]
@@ -125,14 +125,14 @@ func messages(list []any, now int64) []any {
 		}
 	}
 	for _, m := range byDevice {
-		slices.SortStableFunc(m["telemetry"].([]any), byTime) //nolint:errcheck // made above
+		slices.SortStableFunc(m["telemetry"].([]any), byTime)
 	}
 	slices.SortStableFunc(merged, func(a, b any) int { return cmp.Compare(deviceOf(a), deviceOf(b)) })
 	return merged
 }
 
 func deviceOf(x any) string {
-	m := x.(map[string]any) //nolint:errcheck // made by messages
+	m := x.(map[string]any)
 	return fmt.Sprintf("%v\x00%v", m["deviceName"], m["deviceType"])
 }
 
@@ -142,7 +142,7 @@ func mergeMessage(into, m map[string]any, now int64) bool {
 	says := false
 	attributes, _ := m["attributes"].(map[string]any)
 	for key, value := range attributes {
-		into["attributes"].(map[string]any)[key] = value //nolint:errcheck // made by messages
+		into["attributes"].(map[string]any)[key] = value
 		says = true
 	}
 	for key, value := range m {
@@ -157,7 +157,7 @@ func mergeMessage(into, m map[string]any, now int64) bool {
 		entry, _ := x.(map[string]any)
 		values, _ := entry["values"].(map[string]any)
 		for key, value := range values {
-			into["telemetry"] = addPoint(into["telemetry"].([]any), stamp(entry["ts"], now), key, value) //nolint:errcheck // made by messages
+			into["telemetry"] = addPoint(into["telemetry"].([]any), stamp(entry["ts"], now), key, value)
 			says = true
 		}
 	}
@@ -175,8 +175,8 @@ func stamp(ts any, now int64) any {
 // addPoint adds a value to the first entry of its time that does not have the key.
 func addPoint(entries []any, ts any, key string, value any) []any {
 	for _, x := range entries {
-		entry := x.(map[string]any)                //nolint:errcheck // made below
-		values := entry["values"].(map[string]any) //nolint:errcheck // made below
+		entry := x.(map[string]any)
+		values := entry["values"].(map[string]any)
 		if _, has := values[key]; !has && text(entry["ts"]) == text(ts) {
 			values[key] = value
 			return entries
@@ -194,6 +194,6 @@ func byTime(a, b any) int {
 }
 
 func timeOf(x any) string {
-	entry := x.(map[string]any) //nolint:errcheck // made by addPoint
+	entry := x.(map[string]any)
 	return fmt.Sprint(entry["ts"])
 }

@@ -83,7 +83,7 @@ func TestSendDataOnlyOnChangeIsAReportStrategy(t *testing.T) {
 // the name of the protocol.
 func TestTheConfiguredVersionIsSpoken(t *testing.T) {
 	for version, level := range map[string]byte{"4": 4, "5": 5} {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		done := make(chan []byte, 1)
 		go func() {
@@ -93,7 +93,7 @@ func TestTheConfiguredVersionIsSpoken(t *testing.T) {
 				return
 			}
 			first := make([]byte, 12)
-			n, _ := conn.Read(first) //nolint:errcheck // too little shows below
+			n, _ := conn.Read(first)
 			_ = conn.Close()
 			done <- first[:n]
 		}()
