@@ -34,10 +34,12 @@ type rtuFraming struct{}
 var _ framing = rtuFraming{}
 
 func (rtuFraming) append(dst []byte, unit uint8, pdu []byte) []byte { return appendRTU(dst, unit, pdu) }
-func (rtuFraming) parse(b []byte) (uint8, []byte, int)              { return parseRTU(b, frameLength(b)) }
-func (rtuFraming) parseRequest(b []byte) (uint8, []byte, int)       { return parseRTU(b, requestLength(b)) }
-func (rtuFraming) length(pdu int) int                               { return pdu + rtuOverhead }
-func (rtuFraming) longest() int                                     { return maxRTUFrame }
+
+func (rtuFraming) parse(b []byte) (uint8, []byte, int) { return parseRTU(b, frameLength(b)) }
+
+func (rtuFraming) parseRequest(b []byte) (uint8, []byte, int) { return parseRTU(b, requestLength(b)) }
+func (rtuFraming) length(pdu int) int                         { return pdu + rtuOverhead }
+func (rtuFraming) longest() int                               { return maxRTUFrame }
 
 // crc16 returns the CRC of an RTU frame: polynomial 0xA001 (reflected), start
 // 0xFFFF (MODBUS over Serial Line V1.02, section 6.2.2).
