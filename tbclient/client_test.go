@@ -20,7 +20,9 @@ func TestEveryPointArrivesInOrderThoughTheLinkIsCut(t *testing.T) {
 	const devices, points, perBatch = 10, 20_000, 20
 	srv := serve(t, tbtest.Config{})
 	srv.Delay(3 * time.Millisecond)
-	c := connected(t, config(t, srv), downlink{})
+	cfg := config(t, srv)
+	cfg.Suspect = 1 << 30 // it is the line that is bad
+	c := connected(t, cfg, downlink{})
 
 	var batches [][]telemetry.Group
 	for n := 0; n < points; n += perBatch {
@@ -39,12 +41,12 @@ func TestEveryPointArrivesInOrderThoughTheLinkIsCut(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Duration(rand.IntN(40)) * time.Millisecond):
+			case <-time.After(time.Duration(20+rand.IntN(80)) * time.Millisecond):
 				srv.Cut()
 			}
 		}
 	})
-	err := feed(within(t, 60*time.Second), c, batches)
+	err := feed(within(t, 9*patience), c, batches)
 	close(stop)
 	cutter.Wait()
 	require.NoError(t, err)
