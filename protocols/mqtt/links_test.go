@@ -93,18 +93,6 @@ func overlapping(t *testing.T, cfg mqtt.Config, publish func(topic, payload stri
 	require.Len(t, r.values("shared"), 2*n+1)
 }
 
-func TestOverlappingFiltersDoNotDuplicate(t *testing.T) {
-	for _, version := range []byte{4, 5} {
-		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
-			addr := embeddedBroker(t)
-			pub, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "tcp://" + addr})
-			require.NoError(t, err)
-			t.Cleanup(pub.Close)
-			overlapping(t, mqtt.Config{Broker: "tcp://" + addr, Version: version}, func(topic, payload string) { publish(t, pub, topic, payload, false) })
-		})
-	}
-}
-
 // Mosquitto is told to send a message once for each subscription.
 func TestPeerMosquittoOverlappingFiltersDoNotDuplicate(t *testing.T) {
 	for _, version := range []byte{4, 5} {
