@@ -13,15 +13,25 @@ require (
 	github.com/twmb/murmur3 v1.1.8
 	github.com/valyala/fastjson v1.6.10
 	go.bug.st/serial v1.8.0
-	golang.org/x/net v0.49.0
-	golang.org/x/sys v0.43.0
+	golang.org/x/net v0.56.0
+	golang.org/x/sys v0.47.0
 	google.golang.org/protobuf v1.36.11
 )
 
 require (
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/goburrow/serial v0.1.0 // indirect
+	github.com/google/jsonschema-go v0.4.3 // indirect
+	github.com/gopcua/opcua v0.9.1 // indirect
+	github.com/gosnmp/gosnmp v1.47.0 // indirect
+	github.com/jlaffaye/ftp v0.2.4 // indirect
+	github.com/kr/fs v0.1.0 // indirect
+	github.com/pkg/sftp v1.13.12 // indirect
 	github.com/rs/xid v1.4.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/sync v0.17.0 // indirect
+	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
