@@ -93,6 +93,20 @@ func TestKeysSayWhatIsRead(t *testing.T) {
 	}, r.Keys())
 }
 
+func TestAListMayHoldObjectsAndOthers(t *testing.T) {
+	o, r := root(`{"a": {"list": ["*", {"n": "x"}, 5]}}`)
+	a := o.Object("a")
+	for i, raw := range a.Elements("list") {
+		if raw[0] == '"' {
+			continue
+		}
+		a.Element("list", i, raw).Int("n", 0, 0, 9)
+	}
+	err := r.Done()
+	assert.ErrorContains(t, err, `a.list[1].n: "x" is not a whole number`)
+	assert.ErrorContains(t, err, "a.list[2]: is not an object")
+}
+
 func TestReportPolicy(t *testing.T) {
 	outer := &telemetry.ReportPolicy{Mode: telemetry.OnPeriod, Period: time.Hour}
 	for doc, want := range map[string]telemetry.ReportPolicy{

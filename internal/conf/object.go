@@ -138,9 +138,15 @@ func isEmptyObject(raw json.RawMessage) bool {
 func (o *Object) Objects(key string) []*Object {
 	var list []*Object
 	for i, raw := range o.Elements(key) {
-		list = append(list, o.r.object(o.Item(key, i), raw))
+		list = append(list, o.Element(key, i, raw))
 	}
 	return list
+}
+
+// Element returns raw, which is element i of the list at key, as an object. It is
+// for lists that may hold other values too, see [Object.Elements].
+func (o *Object) Element(key string, i int, raw json.RawMessage) *Object {
+	return o.r.object(o.Item(key, i), raw)
 }
 
 // Strings returns the texts in the list at key. A single text counts as a list of
