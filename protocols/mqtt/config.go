@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gridlinks/iot-gateway/converter/expr"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // Config configures a Connector. Broker is required.
@@ -219,16 +220,20 @@ func (c Config) compile(p problems) *plan {
 	return pl
 }
 
-// problems collects what is wrong with a configuration, by key.
+// problems collects what is wrong with a configuration, or the part of it below
+// path.
 type problems struct {
 	path string
-	list *[]error
+	r    *conf.Reader
 }
 
-func newProblems() problems { return problems{list: new([]error)} }
+func newProblems() problems { return problems{r: conf.NewReader(nil)} }
+
+// below returns the collector for what is below o.
+func below(o *conf.Object) problems { return problems{o.At(""), o.Reader()} }
 
 // at returns the collector for what is below key.
-func (p problems) at(key string) problems { return problems{p.join(key), p.list} }
+func (p problems) at(key string) problems { return problems{p.join(key), p.r} }
 
 // item returns the collector for what is below key[i].
 func (p problems) item(key string, i int) problems { return p.at(fmt.Sprintf("%s[%d]", key, i)) }
@@ -240,13 +245,9 @@ func (p problems) join(key string) string {
 	return p.path + "." + key
 }
 
-func (p problems) add(key string, err error) {
-	if err != nil {
-		*p.list = append(*p.list, fmt.Errorf("%s: %w", p.join(key), err))
-	}
-}
+func (p problems) add(key string, err error) { p.r.Fail(p.join(key), err) }
 
-func (p problems) err() error { return errors.Join(*p.list...) }
+func (p problems) err() error { return p.r.Err() }
 
 // regexp compiles a regular expression; on failure it returns nil.
 func (p problems) regexp(key, text string) *expr.Regexp {

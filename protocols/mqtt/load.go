@@ -4,24 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
-
-var indexPattern = regexp.MustCompile(`\[[0-9]+\]`)
 
 // A loader reads a configuration file.
 type loader struct {
 	env     connector.Env
 	options typeOptions
-	warned  map[string]bool
 	shared  map[string]UplinkConverter // custom converters that mappings share
 
 	compatible bool // convert as the reference gateway does
@@ -29,53 +27,52 @@ type loader struct {
 
 // load reads the configuration of a connector. The error names every problem.
 func load(raw json.RawMessage, env connector.Env, options typeOptions) (Config, error) {
-	l := &loader{env: env, options: options, warned: make(map[string]bool), shared: make(map[string]UplinkConverter)}
-	p := newProblems()
-	o := l.object(upgradeItems(raw), p)
-	o.ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion", "reportStrategy")
-	o.unused("useGRPC", "useGRPCForce")
-	l.compatibility(o)
+	l := &loader{env: env, options: options, shared: make(map[string]UplinkConverter)}
+	r := conf.NewReader(env.Logger)
+	o := r.Root(upgradeItems(raw))
+	o.Ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion")
+	o.Unused("useGRPC", "useGRPCForce")
+	l.compatible = o.OneOf("compatibility", "", "thingsboard") != ""
 	var cfg Config
-	l.broker(o.object("broker"), &cfg)
+	l.broker(o.Object("broker"), &cfg)
 	l.mappings(o, &cfg)
 	l.requests(o, &cfg)
-	if inner := o.raw("requestsMapping"); inner != nil {
-		requests := o.load.object(inner, o.at("requestsMapping"))
-		l.requests(requests, &cfg)
-		requests.finish()
+	inner := o.Object("requestsMapping")
+	l.requests(inner, &cfg)
+	inner.Finish()
+	o.Finish()
+	err := r.Done()
+	if err == nil {
+		cfg.compile(problems{r: r}) // what only the whole shows; its paths are those of the file
+		err = r.Err()
 	}
-	o.finish()
-	if err := p.err(); err != nil {
-		return Config{}, fmt.Errorf("mqtt: %w", err)
-	}
-	cfg.compile(p) // what only the whole shows; its paths are those of the file
-	if err := p.err(); err != nil {
+	if err != nil {
 		return Config{}, fmt.Errorf("mqtt: %w", err)
 	}
 	return cfg, nil
 }
 
 // broker reads the section "broker".
-func (l *loader) broker(o *object, cfg *Config) {
-	host := o.required("host")
-	port := o.number("port", 1883, 1, 65535)
-	cfg.ClientID = o.text("clientId")
-	cfg.KeepAlive = time.Duration(o.number("keepAlive", 60, 0, 65535)) * time.Second
-	cfg.Inflight = int(o.number("inflight", 0, 1, 65535))
-	cfg.Version = o.version()
-	clean := o.flag("cleanSession", true) && o.flag("cleanStart", true)
-	cfg.SessionExpiry = time.Duration(o.number("sessionExpiryInterval", 0, 0, 1<<32-1)) * time.Second
-	cfg.KeepSession = !clean || cfg.SessionExpiry > 0
+func (l *loader) broker(o *conf.Object, cfg *Config) {
+	host := o.Required("host")
+	port := o.Int("port", 1883, 1, 65535)
+	cfg.ClientID = o.Text("clientId", "")
+	cfg.KeepAlive = time.Duration(o.Int("keepAlive", 60, 0, 65535)) * time.Second
+	cfg.Inflight = int(o.Int("inflight", defaultInflight, 1, 65535))
+	cfg.Version = version(o)
+	session, start := o.Flag("cleanSession", true), o.Flag("cleanStart", true)
+	cfg.SessionExpiry = time.Duration(o.Int("sessionExpiryInterval", 0, 0, 1<<32-1)) * time.Second
+	cfg.KeepSession = !session || !start || cfg.SessionExpiry > 0
 	if cfg.KeepSession && cfg.ClientID == "" {
 		cfg.ClientID = stableID(l.env.Name)
 	}
-	o.ignore("name", "cleanStart")
+	o.Ignore("name")
 	// These size the reference gateway's pools of threads and their queues.
-	o.unused("maxMessageNumberPerWorker", "maxNumberOfWorkers", "maxMessageQueue", "maxProcessingMessageQueue")
-	cfg.Proxy = o.text("proxy")
+	o.Unused("maxMessageNumberPerWorker", "maxNumberOfWorkers", "maxMessageQueue", "maxProcessingMessageQueue")
+	cfg.Proxy = o.Text("proxy", "")
 	secure := l.security(o, cfg)
-	cfg.Broker = l.url(o, host, port, secure)
-	o.finish()
+	cfg.Broker = address(o, host, port, secure)
+	o.Finish()
 }
 
 // stableID returns a client identifier that is the same each time for a
@@ -88,10 +85,10 @@ func stableID(name string) string {
 
 // version reads the version of the protocol, which is 5 unless it is said to be an
 // older one.
-func (o *object) version() byte {
-	switch o.number("version", 5, 0, 1<<31) {
+func version(o *conf.Object) byte {
+	switch o.Int("version", 5, 0, 1<<31) {
 	case 3:
-		o.warn("version", "MQTT 3.1 is configured; MQTT 3.1.1 is spoken")
+		o.Warn("version", "MQTT 3.1 is configured; MQTT 3.1.1 is spoken")
 		return 4
 	case 4:
 		return 4
@@ -100,35 +97,33 @@ func (o *object) version() byte {
 	}
 }
 
-// compatibility reads whether the conversions of the reference gateway are wanted.
-func (l *loader) compatibility(o *object) {
-	switch kind := strings.ToLower(o.text("compatibility")); kind {
-	case "":
-	case "thingsboard":
-		l.compatible = true
-	default:
-		o.oneOf("compatibility", kind, "thingsboard")
-	}
-}
-
-func (l *loader) url(o *object, host string, port int64, secure bool) string {
-	scheme, path := "tcp", o.text("path")
-	switch transport := strings.ToLower(o.text("transport")); transport {
-	case "", "tcp":
+// address returns the broker's URL.
+func address(o *conf.Object, host string, port int64, secure bool) string {
+	scheme, path := "tcp", o.Text("path", "")
+	switch o.OneOf("transport", "tcp", "tcp", "websocket", "websockets", "ws") {
+	case "tcp":
 		if path != "" {
-			o.add("path", fmt.Errorf("is for the transport websocket only"))
+			o.Fail("path", errors.New("is for the transport websocket only"))
 		}
 		if secure {
 			scheme = "tls"
 		}
-	case "websocket", "websockets", "ws":
+	default:
 		scheme = "ws"
 		if secure {
 			scheme = "wss"
 		}
 		path = "/" + strings.TrimPrefix(path, "/")
-	default:
-		o.oneOf("transport", transport, "tcp, websocket")
 	}
 	return scheme + "://" + net.JoinHostPort(host, strconv.FormatInt(port, 10)) + path
+}
+
+// qos reads a quality of service. The third level is no better than the second for
+// a gateway that may repeat what it sends.
+func qos(o *conf.Object, key string, def int64) byte {
+	n := o.Int(key, def, 0, 2)
+	if n == 2 {
+		o.Warn(key, "QoS 2 is used as QoS 1")
+	}
+	return byte(min(n, 1))
 }

@@ -1,91 +1,89 @@
 package mqtt
 
-import "strings"
+import (
+	"time"
+
+	"github.com/gridlinks/iot-gateway/internal/conf"
+)
 
 // requests reads the five lists of requests of o, which is "requestsMapping" or,
 // in older files, the whole.
-func (l *loader) requests(o *object, cfg *Config) {
-	for i, raw := range o.elements("connectRequests") {
-		cfg.Connects = append(cfg.Connects, l.deviceRequest(l.object(raw, o.item("connectRequests", i))))
+func (l *loader) requests(o *conf.Object, cfg *Config) {
+	for _, r := range o.Objects("connectRequests") {
+		cfg.Connects = append(cfg.Connects, readDeviceRequest(r))
 	}
-	for i, raw := range o.elements("disconnectRequests") {
-		cfg.Disconnects = append(cfg.Disconnects, l.deviceRequest(l.object(raw, o.item("disconnectRequests", i))))
+	for _, r := range o.Objects("disconnectRequests") {
+		cfg.Disconnects = append(cfg.Disconnects, readDeviceRequest(r))
 	}
-	for i, raw := range o.elements("attributeRequests") {
-		cfg.AttributeRequests = append(cfg.AttributeRequests, l.attributeRequest(l.object(raw, o.item("attributeRequests", i))))
+	for _, r := range o.Objects("attributeRequests") {
+		cfg.AttributeRequests = append(cfg.AttributeRequests, readAttributeRequest(r))
 	}
-	for i, raw := range o.elements("attributeUpdates") {
-		cfg.AttributeUpdates = append(cfg.AttributeUpdates, l.attributeUpdate(l.object(raw, o.item("attributeUpdates", i))))
+	for _, u := range o.Objects("attributeUpdates") {
+		cfg.AttributeUpdates = append(cfg.AttributeUpdates, readAttributeUpdate(u))
 	}
-	for i, raw := range o.elements("serverSideRpc") {
-		cfg.RPCs = append(cfg.RPCs, l.rpc(l.object(raw, o.item("serverSideRpc", i))))
+	for _, r := range o.Objects("serverSideRpc") {
+		cfg.RPCs = append(cfg.RPCs, readRPC(r))
 	}
 }
 
-func (l *loader) deviceRequest(o *object) DeviceRequest {
-	defer o.finish()
-	device, _ := o.device(nil)
-	r := DeviceRequest{Filter: o.filter(), QoS: o.qos("subscriptionQos", 1), Device: device}
-	compileDeviceRequest(r, o.problems)
+func readDeviceRequest(o *conf.Object) DeviceRequest {
+	defer o.Finish()
+	device, _ := device(o, nil)
+	r := DeviceRequest{Filter: filter(o), QoS: qos(o, "subscriptionQos", 1), Device: device}
+	compileDeviceRequest(r, below(o))
 	return r
 }
 
-func (l *loader) attributeRequest(o *object) AttributeRequest {
-	defer o.finish()
-	device, _ := o.device(nil)
+func readAttributeRequest(o *conf.Object) AttributeRequest {
+	defer o.Finish()
+	device, _ := device(o, nil)
 	r := AttributeRequest{
-		Filter:   o.filter(),
-		QoS:      o.qos("subscriptionQos", 1),
+		Filter:   filter(o),
+		QoS:      qos(o, "subscriptionQos", 1),
 		Device:   device,
-		Names:    o.expression("attributeNameExpression", "attributeNameExpressionSource"),
-		Topic:    o.text("topicExpression"),
-		Value:    o.text("valueExpression"),
-		Retain:   o.flag("retain", false),
-		ReplyQoS: o.qos("qos", 0),
+		Names:    expression(o, "attributeNameExpression", "attributeNameExpressionSource"),
+		Topic:    o.Text("topicExpression", ""),
+		Value:    o.Text("valueExpression", ""),
+		Client:   o.OneOf("scope", "shared", "shared", "client") == "client",
+		Retain:   o.Flag("retain", false),
+		ReplyQoS: qos(o, "qos", 0),
 	}
-	switch scope := strings.ToLower(o.text("scope")); scope {
-	case "", "shared":
-	case "client":
-		r.Client = true
-	default:
-		o.oneOf("scope", scope, "shared, client")
-	}
-	compileAttributeRequest(r, o.problems)
+	compileAttributeRequest(r, below(o))
 	return r
 }
 
-func (l *loader) attributeUpdate(o *object) AttributeUpdate {
-	defer o.finish()
+func readAttributeUpdate(o *conf.Object) AttributeUpdate {
+	defer o.Finish()
 	u := AttributeUpdate{
-		DeviceFilter:    o.required("deviceNameFilter"),
-		AttributeFilter: o.required("attributeFilter"),
-		Topic:           o.text("topicExpression"),
-		Value:           o.text("valueExpression"),
-		Retain:          o.flag("retain", false),
-		QoS:             o.qos("qos", 0),
+		DeviceFilter:    o.Required("deviceNameFilter"),
+		AttributeFilter: o.Required("attributeFilter"),
+		Topic:           o.Text("topicExpression", ""),
+		Value:           o.Text("valueExpression", ""),
+		Retain:          o.Flag("retain", false),
+		QoS:             qos(o, "qos", 0),
 	}
-	compileAttributeUpdate(u, o.problems)
+	compileAttributeUpdate(u, below(o))
 	return u
 }
 
-func (l *loader) rpc(o *object) RPC {
-	defer o.finish()
-	o.ignore("type") // whether there is an answer follows from the other keys
+func readRPC(o *conf.Object) RPC {
+	defer o.Finish()
+	o.Ignore("type") // whether there is an answer follows from the other keys
 	r := RPC{
-		DeviceFilter: o.required("deviceNameFilter"),
-		MethodFilter: o.required("methodFilter"),
-		Topic:        o.text("requestTopicExpression"),
-		Value:        o.required("valueExpression"),
-		Retain:       o.flag("retain", false),
-		QoS:          o.qos("qos", 0),
-		ReplyTopic:   o.text("responseTopicExpression"),
-		ReplyQoS:     o.qos("responseTopicQoS", 1),
-		Timeout:      o.millis("responseTimeout"),
+		DeviceFilter: o.Required("deviceNameFilter"),
+		MethodFilter: o.Required("methodFilter"),
+		Topic:        o.Text("requestTopicExpression", ""),
+		Value:        o.Required("valueExpression"),
+		Retain:       o.Flag("retain", false),
+		QoS:          qos(o, "qos", 0),
+		ReplyTopic:   o.Text("responseTopicExpression", ""),
+		ReplyQoS:     qos(o, "responseTopicQoS", 1),
+		Timeout:      o.Duration("responseTimeout", time.Millisecond, 0),
 	}
 	if r.ReplyTopic != "" && r.Timeout == 0 {
-		o.warn("responseTimeout", "without a time-out the call does not wait for its reply")
+		o.Warn("responseTimeout", "without a time-out the call does not wait for its reply")
 		r.ReplyTopic = ""
 	}
-	compileRPC(r, o.problems)
+	compileRPC(r, below(o))
 	return r
 }

@@ -5,52 +5,49 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 
+	"github.com/gridlinks/iot-gateway/internal/conf"
 	"github.com/gridlinks/iot-gateway/internal/tlsconf"
 )
 
 // security reads how to log in, and reports whether TLS is used.
-func (l *loader) security(broker *object, cfg *Config) bool {
-	o := broker.object("security")
-	defer o.finish()
-	kind := strings.ToLower(o.text("type"))
-	if known := []string{"", "anonymous", "basic", "certificates", "tls"}; !slices.Contains(known, kind) {
-		o.oneOf("type", kind, "anonymous, basic, certificates")
-	}
-	cfg.Username, cfg.Password = o.text("username"), o.text("password")
+func (l *loader) security(broker *conf.Object, cfg *Config) bool {
+	o := broker.Object("security")
+	defer o.Finish()
+	kind := o.OneOf("type", "anonymous", "anonymous", "basic", "certificates", "tls")
+	cfg.Username, cfg.Password = o.Text("username", ""), o.Text("password", "")
 	certs := certificates{
 		ca:       either(o, "pathToCACert", "caCert"),
 		cert:     either(o, "pathToClientCert", "cert"),
 		key:      either(o, "pathToPrivateKey", "privateKey"),
-		name:     o.text("serverName"),
-		anyName:  o.flag("insecure", false),
+		name:     o.Text("serverName", ""),
+		anyName:  o.Flag("insecure", false),
 		dir:      l.env.Dir,
 		log:      l.env.Logger,
-		insecure: o.flag("insecureSkipVerify", false),
+		insecure: o.Flag("insecureSkipVerify", false),
 	}
 	if kind != "certificates" && kind != "tls" && certs.ca == "" && certs.cert == "" {
 		return false
 	}
 	switch {
 	case certs.insecure:
-		o.warn("insecureSkipVerify", "the broker's certificate is not verified")
+		o.Warn("insecureSkipVerify", "the broker's certificate is not verified")
 	case certs.anyName:
-		o.warn("insecure", "the name in the broker's certificate is not verified")
+		o.Warn("insecure", "the name in the broker's certificate is not verified")
 	}
 	source, err := certs.source()
 	if err == nil {
 		cfg.TLS, err = source()
 	}
-	o.add("", err)
+	o.Fail("", err)
 	cfg.TLSSource = source
 	return true
 }
 
-func either(o *object, key, old string) string {
-	text := o.text(key)
-	if other := o.text(old); text == "" {
+func either(o *conf.Object, key, old string) string {
+	text := o.Text(key, "")
+	if other := o.Text(old, ""); text == "" {
 		return other
 	}
 	return text
