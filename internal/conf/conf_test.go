@@ -80,17 +80,73 @@ func TestKeysWithoutEffectAreNamedOnceForAFile(t *testing.T) {
 }
 
 func TestKeysSayWhatIsRead(t *testing.T) {
-	o, r := root(`{"list": [{}, {}]}`)
+	o, r := root(`{"$schema": "x", "list": [{}, {}], "named": {"x.y[0]": {"on": "true"}}, "one": "x"}`)
 	for _, e := range o.Objects("list") {
 		e.Int("n", 3, 1, 9)
+		e.Int("n", 3, 0, 5)
 		e.OneOf("mode", "a", "a", "b")
-		e.Text("mode", "") // says less
+		e.Raw("mode") // says less
+		e.Duration("wait", time.Second, time.Minute)
 	}
+	for _, m := range o.Members("named") {
+		assert.Equal(t, "x.y[0]", m.Name)
+		m.Flag("on", false)
+		m.Text("on", "")
+	}
+	o.Strings("one")
+	o.Unused("old")
+	o.Finish()
 	assert.Equal(t, []conf.Key{
-		{Path: "list", Kind: conf.List},
+		{Path: "list", Kind: conf.Objects},
 		{Path: "list[].mode", Kind: conf.Text, Default: "a", Choices: []string{"a", "b"}},
-		{Path: "list[].n", Kind: conf.Int, Default: "3", Low: 1, High: 9},
+		{Path: "list[].n", Kind: conf.Int, Default: "3", Low: 0, High: 9},
+		{Path: "list[].wait", Kind: conf.Time, Default: "1m0s", Unit: time.Second},
+		{Path: "named", Kind: conf.Dict},
+		{Path: "named.*.on", Kind: conf.Text},
+		{Path: "named.*.on", Kind: conf.Flag, Default: "false"},
+		{Path: "old", Unused: true},
+		{Path: "one", Kind: conf.Texts},
 	}, r.Keys())
+	require.NoError(t, r.Done())
+}
+
+func TestAKeyIsRequiredIfEveryObjectNeedsIt(t *testing.T) {
+	read := func(r *conf.Reader, doc string) {
+		o := r.Root(json.RawMessage(doc))
+		o.Need("n")
+		o.Int("n", 0, 0, 9)
+		if o.Flag("named", true) {
+			o.Required("name")
+		}
+		o.Text("name", "")
+	}
+	required := func(r *conf.Reader) (names []string) {
+		for _, k := range r.Keys() {
+			if k.Required {
+				names = append(names, k.Path)
+			}
+		}
+		return names
+	}
+	r := conf.NewReader(nil)
+	read(r, `{"n": 1, "name": "x"}`)
+	assert.Equal(t, []string{"n", "name"}, required(r))
+	next := r.Next()
+	read(next, `{"n": 1, "named": false}`)
+	assert.Equal(t, []string{"n"}, required(next))
+	require.NoError(t, next.Done())
+
+	r = conf.NewReader(nil)
+	read(r, `{}`)
+	assert.ErrorContains(t, r.Done(), "n: is missing\nname: is missing")
+}
+
+func TestTheKeyOfEditorsMeansNothing(t *testing.T) {
+	var out bytes.Buffer
+	r := conf.NewReader(slog.New(slog.NewTextHandler(&out, nil)))
+	r.Root(json.RawMessage(`{"$schema": "modbus.json"}`)).Finish()
+	require.NoError(t, r.Done())
+	assert.Empty(t, out.String())
 }
 
 func TestAListMayHoldObjectsAndOthers(t *testing.T) {

@@ -12,17 +12,19 @@ import (
 
 // An Object is a JSON object of the file and the path to it.
 type Object struct {
-	r      *Reader
-	path   string
-	fields map[string]json.RawMessage
-	read   map[string]bool
+	r       *Reader
+	path    string
+	pattern string // path without indices and names
+	fields  map[string]json.RawMessage
+	read    map[string]bool
 }
 
-func (r *Reader) object(path string, doc json.RawMessage) *Object {
-	o := &Object{r: r, path: path, read: make(map[string]bool)}
+func (r *Reader) object(path, pattern string, doc json.RawMessage) *Object {
+	o := &Object{r: r, path: path, pattern: pattern, read: make(map[string]bool)}
 	if len(doc) == 0 {
 		return o
 	}
+	r.uses.objects[pattern]++
 	if err := json.Unmarshal(doc, &o.fields); err != nil || o.fields == nil {
 		r.Fail(path, errors.New("is not an object"))
 	}
@@ -33,11 +35,13 @@ func (r *Reader) object(path string, doc json.RawMessage) *Object {
 func (o *Object) Reader() *Reader { return o.r }
 
 // At returns the path of key; that of o if key is empty.
-func (o *Object) At(key string) string {
-	if o.path == "" || key == "" {
-		return o.path + key
+func (o *Object) At(key string) string { return join(o.path, key) }
+
+func join(path, key string) string {
+	if path == "" || key == "" {
+		return path + key
 	}
-	return o.path + "." + key
+	return path + "." + key
 }
 
 // Item returns the path of an element of the list at key.
@@ -50,7 +54,7 @@ func (o *Object) Fail(key string, err error) { o.r.Fail(o.At(key), err) }
 func (o *Object) Failf(key, format string, args ...any) { o.Fail(key, fmt.Errorf(format, args...)) }
 
 // Warn logs text about key, once for all elements of a list.
-func (o *Object) Warn(key, text string) { o.r.Warn(o.At(key), text) }
+func (o *Object) Warn(key, text string) { o.r.warn(o.At(key), join(o.pattern, key), text) }
 
 // Has reports whether key is there and not null. It does not count as reading it.
 func (o *Object) Has(key string) bool { return o.value(key) != nil }
@@ -78,7 +82,7 @@ func (o *Object) value(key string) json.RawMessage {
 // note notes that key was asked for, and for what.
 func (o *Object) note(key string, k Key) {
 	o.read[key] = true
-	o.r.note(o.At(key), k)
+	o.r.uses.at(join(o.pattern, key)).note(k)
 }
 
 // Ignore marks keys as known to others, who read them.
@@ -94,7 +98,7 @@ func (o *Object) Unused(keys ...string) {
 	for _, key := range keys {
 		o.note(key, Key{Kind: Any, Unused: true})
 		if o.Has(key) {
-			o.r.unused[pattern(o.At(key))] = true
+			o.r.unused[join(o.pattern, key)] = true
 		}
 	}
 }
@@ -103,7 +107,7 @@ func (o *Object) Unused(keys ...string) {
 func (o *Object) Finish() {
 	for key := range o.fields {
 		if !o.read[key] {
-			o.r.unknown[pattern(o.At(key))] = true
+			o.r.unknown[join(o.pattern, key)] = true
 		}
 	}
 }
@@ -111,13 +115,34 @@ func (o *Object) Finish() {
 // Object returns the object at key, which is empty if absent.
 func (o *Object) Object(key string) *Object {
 	o.note(key, Key{Kind: Dict})
-	return o.r.object(o.At(key), o.value(key))
+	return o.r.object(o.At(key), join(o.pattern, key), o.value(key))
+}
+
+// A Member is an object whose key is a name that the file's author chose.
+type Member struct {
+	Name string
+	*Object
+}
+
+// Members returns the objects in the object at key by name, in the order of their
+// names.
+func (o *Object) Members(key string) []Member {
+	all := o.Object(key)
+	list := make([]Member, 0, len(all.fields))
+	for _, name := range all.Keys() {
+		list = append(list, Member{Name: name, Object: o.r.object(all.At(name), join(all.pattern, "*"), all.value(name))})
+	}
+	return list
 }
 
 // Elements returns the elements of the list at key. An empty object counts as an
 // empty list.
 func (o *Object) Elements(key string) []json.RawMessage {
 	o.note(key, Key{Kind: List})
+	return o.elements(key)
+}
+
+func (o *Object) elements(key string) []json.RawMessage {
 	raw := o.value(key)
 	if raw == nil {
 		return nil
@@ -136,8 +161,9 @@ func isEmptyObject(raw json.RawMessage) bool {
 
 // Objects returns the objects in the list at key.
 func (o *Object) Objects(key string) []*Object {
+	o.note(key, Key{Kind: Objects})
 	var list []*Object
-	for i, raw := range o.Elements(key) {
+	for i, raw := range o.elements(key) {
 		list = append(list, o.Element(key, i, raw))
 	}
 	return list
@@ -146,17 +172,18 @@ func (o *Object) Objects(key string) []*Object {
 // Element returns raw, which is element i of the list at key, as an object. It is
 // for lists that may hold other values too, see [Object.Elements].
 func (o *Object) Element(key string, i int, raw json.RawMessage) *Object {
-	return o.r.object(o.Item(key, i), raw)
+	return o.r.object(o.Item(key, i), join(o.pattern, key)+"[]", raw)
 }
 
 // Strings returns the texts in the list at key. A single text counts as a list of
 // one.
 func (o *Object) Strings(key string) []string {
+	o.note(key, Key{Kind: Texts})
 	if raw := o.value(key); raw != nil && raw[0] == '"' {
-		return []string{o.Text(key, "")}
+		return []string{o.text(key, "")}
 	}
 	var list []string
-	for i, raw := range o.Elements(key) {
+	for i, raw := range o.elements(key) {
 		s, ok := text(raw)
 		if !ok {
 			o.r.Fail(o.Item(key, i), fmt.Errorf("%s is not text", shorten(raw)))

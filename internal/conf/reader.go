@@ -19,7 +19,7 @@ type Reader struct {
 	unknown map[string]bool // paths without indices
 	unused  map[string]bool
 	warned  map[string]bool
-	keys    map[string]*Key
+	uses    *uses
 }
 
 // NewReader returns a Reader that logs to log, or to nobody if it is nil.
@@ -29,13 +29,25 @@ func NewReader(log *slog.Logger) *Reader {
 	}
 	return &Reader{
 		log: log, unknown: make(map[string]bool), unused: make(map[string]bool),
-		warned: make(map[string]bool), keys: make(map[string]*Key),
+		warned: make(map[string]bool), uses: newUses(),
 	}
 }
 
+// Next returns a Reader for another file of the same sort. The Keys of both are those
+// of all files.
+func (r *Reader) Next() *Reader {
+	next := NewReader(r.log)
+	next.uses = r.uses
+	return next
+}
+
 // Root returns the object that the document consists of. What is no object is a
-// problem, and read as an empty one.
-func (r *Reader) Root(doc json.RawMessage) *Object { return r.object("", doc) }
+// problem, and read as an empty one. Its key "$schema" is for editors.
+func (r *Reader) Root(doc json.RawMessage) *Object {
+	o := r.object("", "", doc)
+	o.read["$schema"] = true
+	return o
+}
 
 // Done logs which keys have no effect, once for the file, and returns the problems
 // as one error, each with the path of its key first, or nil.
@@ -69,8 +81,10 @@ func (r *Reader) Fail(path string, err error) {
 }
 
 // Warn logs text about the key at path, once for all elements of a list.
-func (r *Reader) Warn(path, text string) {
-	once := pattern(path) + "\x00" + text
+func (r *Reader) Warn(path, text string) { r.warn(path, pattern(path), text) }
+
+func (r *Reader) warn(path, pattern, text string) {
+	once := pattern + "\x00" + text
 	if !r.warned[once] {
 		r.warned[once] = true
 		r.log.LogAttrs(context.Background(), slog.LevelWarn, text, slog.String("key", path)) //nolint:sloglint // the callers' messages are literals

@@ -15,6 +15,10 @@ import (
 // as its text.
 func (o *Object) Text(key, def string) string {
 	o.note(key, Key{Kind: Text, Default: def})
+	return o.text(key, def)
+}
+
+func (o *Object) text(key, def string) string {
 	raw := o.value(key)
 	if raw == nil {
 		return def
@@ -42,17 +46,27 @@ func text(raw json.RawMessage) (string, bool) {
 func (o *Object) Required(key string) string {
 	before := o.r.Failures()
 	s := o.Text(key, "")
-	o.note(key, Key{Kind: Text, Required: true})
+	o.r.uses.at(join(o.pattern, key)).required++
 	if s == "" && o.r.Failures() == before {
 		o.Fail(key, errors.New("is missing"))
 	}
 	return s
 }
 
+// Need reports those of keys that are not there. It does not count as reading them.
+func (o *Object) Need(keys ...string) {
+	for _, key := range keys {
+		o.r.uses.at(join(o.pattern, key)).required++
+		if !o.Has(key) {
+			o.Fail(key, errors.New("is missing"))
+		}
+	}
+}
+
 // OneOf returns the one of choices, which are in lower case, that the text at key
 // is whatever its case, or def if it is absent or empty.
 func (o *Object) OneOf(key, def string, choices ...string) string {
-	s := strings.ToLower(strings.TrimSpace(o.Text(key, "")))
+	s := strings.ToLower(strings.TrimSpace(o.text(key, "")))
 	o.note(key, Key{Kind: Text, Default: def, Choices: choices})
 	switch {
 	case s == "":
@@ -67,7 +81,7 @@ func (o *Object) OneOf(key, def string, choices ...string) string {
 
 // Flag returns the boolean at key, or def if it is absent.
 func (o *Object) Flag(key string, def bool) bool {
-	s := strings.ToLower(o.Text(key, ""))
+	s := strings.ToLower(o.text(key, ""))
 	o.note(key, Key{Kind: Flag, Default: strconv.FormatBool(def)})
 	switch s {
 	case "":
@@ -85,7 +99,7 @@ func (o *Object) Flag(key string, def bool) bool {
 // Int returns the whole number from low to high at key, or def if it is absent. It
 // may be written as text, also hexadecimal with 0x.
 func (o *Object) Int(key string, def, low, high int64) int64 {
-	s := strings.TrimSpace(o.Text(key, ""))
+	s := strings.TrimSpace(o.text(key, ""))
 	o.note(key, Key{Kind: Int, Default: strconv.FormatInt(def, 10), Low: float64(low), High: float64(high)})
 	if s == "" {
 		return def
@@ -113,8 +127,12 @@ func integer(s string) (int64, bool) {
 // Float returns the number from low to high at key, or def if it is absent. It may
 // be written as text.
 func (o *Object) Float(key string, def, low, high float64) float64 {
-	s := strings.TrimSpace(o.Text(key, ""))
 	o.note(key, Key{Kind: Float, Default: strconv.FormatFloat(def, 'g', -1, 64), Low: low, High: high})
+	return o.float(key, def, low, high)
+}
+
+func (o *Object) float(key string, def, low, high float64) float64 {
+	s := strings.TrimSpace(o.text(key, ""))
 	if s == "" {
 		return def
 	}
@@ -132,7 +150,7 @@ const maxDuration = 366 * 24 * time.Hour
 // Duration returns the time at key, a number of units from zero to a year, or def if
 // it is absent.
 func (o *Object) Duration(key string, unit, def time.Duration) time.Duration {
-	x := o.Float(key, -1, 0, float64(maxDuration)/float64(unit))
+	x := o.float(key, -1, 0, float64(maxDuration)/float64(unit))
 	o.note(key, Key{Kind: Time, Default: def.String(), Unit: unit})
 	if x < 0 {
 		return def
