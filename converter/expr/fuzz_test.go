@@ -101,21 +101,6 @@ func FuzzSlices(f *testing.F) {
 	})
 }
 
-func FuzzArithmetic(f *testing.F) {
-	for _, text := range []string{"1+2*3", "(1", "2**3", "-1//2", "1e3%7", "1/0"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		a, ok := expr.Arithmetic(text)
-		if len(text) > 40 || !ok || a != a {
-			return
-		}
-		if b, again := expr.Arithmetic("(" + text + ")"); !again || a != b {
-			t.Fatalf("%q is %v, in parentheses %v, %v", text, a, b, again)
-		}
-	})
-}
-
 func FuzzPath(f *testing.F) {
 	for _, path := range []string{"a.b", "$..a[0]", "a,b|c", "(a|b).`parent`", "a where b", "[*].$", "['a b']", "*..*", "a[1:-1]", "..", "[1:2:3]", "a.1st/x", `a."\`} {
 		f.Add(path, `{"a":[{"b":[1,null,"x"]},2.5],"b":{"a":{"a":{}}}}`)

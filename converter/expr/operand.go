@@ -95,8 +95,14 @@ func OperandOf(v telemetry.Value) Operand {
 }
 
 // OperandOfJSON returns v as an operand: nil is undefined, and so is an object,
-// which expressions have no use for.
+// which expressions have no use for. A [Scratch] does the same with its memory.
 func OperandOfJSON(v *fastjson.Value) Operand {
+	var s Scratch
+	return s.OperandOfJSON(v)
+}
+
+// OperandOfJSON is [OperandOfJSON] without an allocation for what is no list.
+func (s *Scratch) OperandOfJSON(v *fastjson.Value) Operand {
 	if v == nil {
 		return Operand{}
 	}
@@ -108,13 +114,14 @@ func OperandOfJSON(v *fastjson.Value) Operand {
 	case fastjson.TypeFalse:
 		return BoolOf(false)
 	case fastjson.TypeString:
-		return TextOf(string(v.GetStringBytes()))
+		return TextOf(s.Strings.String(v.GetStringBytes()))
 	case fastjson.TypeNumber:
-		return numberOf(v)
+		s.buf = v.MarshalTo(s.buf[:0])
+		return numberOf(s.buf)
 	case fastjson.TypeArray:
 		items := make([]Operand, 0, len(v.GetArray()))
 		for _, item := range v.GetArray() {
-			items = append(items, OperandOfJSON(item))
+			items = append(items, s.OperandOfJSON(item))
 		}
 		return ListOf(items...)
 	default:
@@ -122,9 +129,7 @@ func OperandOfJSON(v *fastjson.Value) Operand {
 	}
 }
 
-func numberOf(v *fastjson.Value) Operand {
-	var digits [32]byte
-	raw := v.MarshalTo(digits[:0])
+func numberOf(raw []byte) Operand {
 	if n, ok := integer(raw); ok {
 		return IntOf(n)
 	}

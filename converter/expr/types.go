@@ -97,29 +97,37 @@ func (s *Scratch) Template(tpl *Template, root *fastjson.Value, t Type) (telemet
 	if p := tpl.Path(); p != nil {
 		return s.Value(p.First(root), t)
 	}
-	var ok bool
-	if s.Mode == Reference {
-		s.buf, _ = tpl.appendReference(s.buf[:0], root)
-		return s.referenceText(s.buf, t)
-	}
-	if s.buf, ok = tpl.Append(s.buf[:0], root); !ok {
+	text, complete := s.Fill(tpl, root)
+	switch {
+	case s.Mode == Reference:
+		return s.referenceText(text, t)
+	case !complete:
 		return telemetry.Value{}, Missing
+	default:
+		return s.Text(text, t)
 	}
-	return s.Text(s.buf, t)
 }
 
-// String returns what the template makes of the message root, as text.
-func (s *Scratch) String(tpl *Template, root *fastjson.Value) (string, bool) {
-	var ok bool
+// Fill returns the text that the template makes of the message root. It is not
+// complete if a placeholder is missing: with [Recommended] it ends there, with
+// [Reference] it has None in its place. The text is valid until s is used again.
+func (s *Scratch) Fill(tpl *Template, root *fastjson.Value) (text []byte, complete bool) {
 	if s.Mode == Reference {
-		s.buf, ok = tpl.appendReference(s.buf[:0], root)
+		s.buf, complete = tpl.appendReference(s.buf[:0], root)
 	} else {
-		s.buf, ok = tpl.Append(s.buf[:0], root)
+		s.buf, complete = tpl.Append(s.buf[:0], root)
 	}
-	if !ok {
+	return s.buf, complete
+}
+
+// String returns what the template makes of the message root, as text. It reports
+// false if a placeholder is missing.
+func (s *Scratch) String(tpl *Template, root *fastjson.Value) (string, bool) {
+	text, complete := s.Fill(tpl, root)
+	if !complete {
 		return "", false
 	}
-	return s.Strings.String(s.buf), true
+	return s.Strings.String(text), true
 }
 
 func (s *Scratch) number(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
@@ -200,21 +208,6 @@ func (s *Scratch) Text(b []byte, t Type) (telemetry.Value, Outcome) {
 	return telemetry.String(s.Strings.String(b)), Kept
 }
 
-// Number converts a number that was computed.
-func (s *Scratch) Number(f float64, t Type) (telemetry.Value, Outcome) {
-	switch t {
-	case Auto, Float, JSON:
-		return telemetry.Float(f), Converted
-	case Int:
-		if n, ok := truncate(f); ok {
-			return telemetry.Int(n), Converted
-		}
-	default:
-	}
-	s.buf = appendFloat(s.buf[:0], f)
-	return s.Text(s.buf, t)
-}
-
 // parseInt reads an integer, or the whole part of a decimal number.
 func parseInt(b []byte) (int64, bool) {
 	if n, ok := integer(b); ok {
@@ -230,6 +223,7 @@ func parseInt(b []byte) (int64, bool) {
 	return truncate(f)
 }
 
+// truncate returns the whole part of f if it fits 64 bits.
 func truncate(f float64) (int64, bool) {
 	if math.IsNaN(f) || f >= 1<<63 || f < -1<<63 {
 		return 0, false

@@ -16,6 +16,7 @@ import (
 type document struct {
 	parser  fastjson.Parser
 	scratch expr.Scratch
+	args    []expr.Operand
 	root    *fastjson.Value // nil: the payload is not JSON
 }
 
@@ -67,11 +68,28 @@ func (n *nameExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic st
 		return n.topic.find(topic)
 	case n.constant:
 		return n.text, true
-	case n.legacy:
-		return legacyName(n.template, root), true
-	default:
-		return scratch.String(n.template, root)
 	}
+	text, ok := scratch.String(n.template, root)
+	if !ok && n.legacy {
+		return legacyName(n.template, root), true
+	}
+	return text, ok
+}
+
+// legacyName returns the text of a template in which a placeholder without a value
+// stays as it is.
+func legacyName(t *expr.Template, root *fastjson.Value) string {
+	paths := t.Paths()
+	i := -1
+	text, _ := t.Expand(func(name string, _ bool) (string, error) { // lookup has no errors
+		i++
+		v := paths[i].First(root)
+		if v == nil {
+			return "${" + name + "}", nil
+		}
+		return string(expr.AppendPythonText(nil, v)), nil
+	})
+	return text
 }
 
 // missing describes that the expression yields nothing.

@@ -3,8 +3,6 @@ package mqtt
 import (
 	"bytes"
 	"errors"
-	"strconv"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -30,15 +28,18 @@ type JSONConfig struct {
 	// UseReceivedTime ignores the timestamps in the message.
 	UseReceivedTime bool
 
-	// Evaluate evaluates values that are arithmetic once the placeholders are
-	// filled in.
+	// Evaluate evaluates values that are expressions, see [expr.Expression], with
+	// the placeholders as their variables, such as ${celsius} * 9 / 5 + 32. Where a
+	// placeholder cannot be a variable, as between quotes, it is filled in first.
+	// A text of the message that is arithmetic counts as its result.
 	Evaluate bool
 
-	// Compatible converts as the Python gateway does where that differs: values
-	// are put into texts as Python prints them (True, {'x': 1}), a placeholder
-	// without a value is the text None, or, in a device's name, stays as it is,
-	// integers are rounded to 53 bits, and all time series of a message have the
-	// time of the first one.
+	// Compatible converts as the Python gateway does where that differs, see
+	// [expr.Reference]: values are put into texts as Python prints them (True,
+	// {'x': 1}), a placeholder without a value is the text None, or, in a device's
+	// name, stays as it is, integers are rounded to 53 bits, all time series of a
+	// message have the time of the first one, and values are evaluated after their
+	// placeholders are filled in.
 	Compatible bool
 }
 
@@ -48,10 +49,10 @@ type Datapoint struct {
 	Value string // template; for bytes, slices: see package converter/expr
 	Type  string // see expr.TypeOf
 
-	// TimeField is the path of the reading's timestamp, with or without ${}. If
-	// it is empty, or has no value that can be read, the message's "ts" or
-	// "timestamp" counts, in milliseconds, or else the time of receipt. A number
-	// there is a Unix time whose unit its magnitude tells.
+	// TimeField is the path of the reading's timestamp, with or without ${}, see
+	// [expr.TimeField]: a text, or a Unix time whose unit its magnitude tells. If
+	// nothing there can be read, or it is empty, the message's "ts" or "timestamp"
+	// counts, in milliseconds, or else the time of receipt.
 	TimeField string
 	DayFirst  bool // 03.04.2024 is the third of April
 	YearFirst bool // 10.11.12 is in 2010
@@ -76,21 +77,18 @@ type jsonConverter struct {
 	useReceivedTime bool
 	compatible      bool
 
-	strings   expr.Interner
-	documents sync.Pool
+	messageTime *expr.TimeField // of a key that names no field
+	strings     expr.Interner
+	documents   sync.Pool
 }
 
 type jsonPoint struct {
-	key      *nameExpr
-	value    *expr.Template
-	quoted   *expr.Template // tried where value is missing; nil: none
-	typ      expr.Type
-	evaluate bool
-	legacy   bool
-	time     *expr.Path // nil: the message's
-	deep     string     // key to look for at any depth if time finds nothing
-	format   expr.TimeFormat
-	report   *telemetry.ReportPolicy
+	key     *nameExpr
+	value   *expr.Template
+	formula *formula // nil: value is not evaluated
+	typ     expr.Type
+	time    *expr.TimeField // nil: the message's
+	report  *telemetry.ReportPolicy
 }
 
 // NewJSON returns a converter of JSON messages. An error names all that is wrong
@@ -111,6 +109,7 @@ func compileJSON(cfg JSONConfig, p problems) *jsonConverter {
 		allTimeseries:   cfg.AllTimeseries,
 		useReceivedTime: cfg.UseReceivedTime,
 		compatible:      cfg.Compatible,
+		messageTime:     expr.CompileTimeField("", expr.TimeFormat{}),
 	}
 	c.device.name.legacy, c.device.profile.legacy = cfg.Compatible, cfg.Compatible
 	for i, d := range cfg.Attributes {
@@ -119,7 +118,11 @@ func compileJSON(cfg JSONConfig, p problems) *jsonConverter {
 	for i, d := range cfg.Timeseries {
 		c.timeseries = append(c.timeseries, compilePoint(d, cfg, p.item("timeseries", i)))
 	}
-	c.documents.New = func() any { return &document{scratch: expr.Scratch{Strings: &c.strings}} }
+	mode := expr.Recommended
+	if cfg.Compatible {
+		mode = expr.Reference
+	}
+	c.documents.New = func() any { return &document{scratch: expr.Scratch{Strings: &c.strings, Mode: mode}} }
 	return c
 }
 
@@ -128,50 +131,19 @@ func compilePoint(d Datapoint, cfg JSONConfig, p problems) jsonPoint {
 		p.add("key", errors.New("is missing"))
 	}
 	pt := jsonPoint{
-		key:      p.name("key", d.Key, false),
-		value:    expr.Compile(d.Value),
-		quoted:   quoteDigits(d.Value),
-		typ:      expr.TypeOf(d.Type),
-		evaluate: cfg.Evaluate,
-		legacy:   cfg.Compatible,
-		format:   expr.TimeFormat{DayFirst: d.DayFirst, YearFirst: d.YearFirst},
-		report:   d.Report,
+		key:    p.name("key", d.Key, false),
+		value:  expr.Compile(d.Value),
+		typ:    expr.TypeOf(d.Type),
+		report: d.Report,
 	}
 	p.add("value", pt.value.Check())
-	if d.TimeField == "" {
-		return pt
+	if cfg.Evaluate {
+		pt.formula = newFormula(pt.value, pt.typ, cfg.Compatible)
 	}
-	if field := expr.Compile(d.TimeField); field.Path() != nil {
-		pt.time = field.Path()
-	} else {
-		pt.time = expr.CompilePath(d.TimeField)
+	if d.TimeField != "" || cfg.Compatible {
+		pt.time = expr.CompileTimeField(d.TimeField, expr.TimeFormat{DayFirst: d.DayFirst, YearFirst: d.YearFirst})
 	}
-	pt.deep, _ = pt.time.Name()
 	return pt
-}
-
-// quoteDigits returns the template of a text that is one placeholder, with quotes
-// around the names in it that begin with a digit, as in ${room.1st}: without them
-// they are names of no member. It is nil if there is no such name.
-func quoteDigits(text string) *expr.Template {
-	if !strings.HasPrefix(text, "${") || !strings.HasSuffix(text, "}") {
-		return nil
-	}
-	path := text[2 : len(text)-1]
-	if strings.ContainsAny(path, "\"'[]{}|&,* ") {
-		return nil
-	}
-	found := false
-	names := strings.Split(path, ".")
-	for i, name := range names {
-		if name != "" && name[0] >= '0' && name[0] <= '9' {
-			names[i], found = `"`+name+`"`, true
-		}
-	}
-	if !found || len(names) == 1 {
-		return nil
-	}
-	return expr.Compile("${" + strings.Join(names, ".") + "}")
 }
 
 var errShape = errors.New("payload is neither a JSON object nor an array of them")
@@ -185,9 +157,9 @@ func (c *jsonConverter) ConvertUplink(m Message, out *telemetry.Batch) error {
 	}
 	switch doc.root.Type() {
 	case fastjson.TypeObject:
-		return c.convert(doc.root, m.Topic, &doc.scratch, out)
+		return c.convert(doc, doc.root, m.Topic, out)
 	case fastjson.TypeArray:
-		return c.convertItems(doc.root.GetArray(), m.Topic, &doc.scratch, out)
+		return c.convertItems(doc, m.Topic, out)
 	default:
 		return errShape
 	}
@@ -195,13 +167,14 @@ func (c *jsonConverter) ConvertUplink(m Message, out *telemetry.Batch) error {
 
 // convertItems converts the elements of an array. One that does not convert
 // costs the others nothing; only if none does is the message at fault.
-func (c *jsonConverter) convertItems(items []*fastjson.Value, topic string, s *expr.Scratch, out *telemetry.Batch) error {
+func (c *jsonConverter) convertItems(doc *document, topic string, out *telemetry.Batch) error {
 	var firstErr error
 	bad := 0
+	items := doc.root.GetArray()
 	for _, item := range items {
 		err := errShape
 		if t := item.Type(); t == fastjson.TypeObject || t == fastjson.TypeArray {
-			err = c.convert(item, topic, s, out)
+			err = c.convert(doc, item, topic, out)
 		}
 		if err != nil {
 			if bad++; firstErr == nil {
@@ -216,51 +189,83 @@ func (c *jsonConverter) convertItems(items []*fastjson.Value, topic string, s *e
 	return nil
 }
 
-func (c *jsonConverter) convert(root *fastjson.Value, topic string, s *expr.Scratch, out *telemetry.Batch) error {
-	name, profile, err := c.device.resolve(s, root, topic)
+// convert converts root, which is doc or an element of it.
+func (c *jsonConverter) convert(doc *document, root *fastjson.Value, topic string, out *telemetry.Batch) error {
+	name, profile, err := c.device.resolve(&doc.scratch, root, topic)
 	if err != nil {
 		return err
 	}
 	out.Device(name, profile)
 	if c.allAttributes {
-		c.members(root, s, func(p telemetry.Point) { out.AddAttribute(p) })
+		c.members(root, &doc.scratch, func(p telemetry.Point) { out.AddAttribute(p) })
 	}
 	for i := range c.attributes {
-		if p, ok := c.point(&c.attributes[i], root, topic, s); ok {
+		if p, ok := c.point(&c.attributes[i], doc, root, topic); ok {
 			out.AddAttribute(p)
 		}
 	}
 	if c.allTimeseries {
-		c.allSeries(root, s, out)
+		c.allSeries(root, &doc.scratch, out)
 	}
-	if len(c.timeseries) == 0 {
-		return nil
-	}
-	if c.compatible {
-		c.legacySeries(root, topic, s, out)
-		return nil
-	}
-	received := c.messageTime(root)
-	for i := range c.timeseries {
-		pt := &c.timeseries[i]
-		p, ok := c.point(pt, root, topic, s)
-		if !ok {
-			continue
-		}
-		p.TS = c.pointTime(pt, root, received)
-		out.AddTelemetry(p)
+	if len(c.timeseries) > 0 {
+		c.series(doc, root, topic, out)
 	}
 	return nil
 }
 
+// series converts the time series. Each has a time of its own; the Python gateway
+// gives that of the first one that has a time to all that follow it.
+func (c *jsonConverter) series(doc *document, root *fastjson.Value, topic string, out *telemetry.Batch) {
+	var message int64
+	if !c.useReceivedTime && !c.compatible {
+		message = c.read(c.messageTime, root)
+	}
+	for i := range c.timeseries {
+		pt := &c.timeseries[i]
+		p, ok := c.point(pt, doc, root, topic)
+		if !ok {
+			continue
+		}
+		p.TS = message
+		switch {
+		case c.useReceivedTime:
+		case c.compatible && message == 0:
+			message = c.read(pt.time, root)
+			p.TS = message
+		case !c.compatible && pt.time != nil:
+			p.TS = c.read(pt.time, root)
+		}
+		out.AddTelemetry(p)
+	}
+}
+
+// read returns the time of a field, or zero: that of receipt counts.
+func (c *jsonConverter) read(f *expr.TimeField, root *fastjson.Value) int64 {
+	mode := expr.Recommended
+	if c.compatible {
+		mode = expr.Reference
+	}
+	ts, unread := f.Read(root, mode)
+	if unread {
+		c.times.Add(1)
+	}
+	return ts
+}
+
 // point converts one key. It reports false if the key or its value is missing.
-func (c *jsonConverter) point(pt *jsonPoint, root *fastjson.Value, topic string, s *expr.Scratch) (telemetry.Point, bool) {
-	key, ok := pt.key.resolve(s, root, topic)
+func (c *jsonConverter) point(pt *jsonPoint, doc *document, root *fastjson.Value, topic string) (telemetry.Point, bool) {
+	key, ok := pt.key.resolve(&doc.scratch, root, topic)
 	if !ok || key == "" {
 		c.missing.Add(1)
 		return telemetry.Point{}, false
 	}
-	v, outcome := pt.convert(root, s)
+	var v telemetry.Value
+	var outcome expr.Outcome
+	if pt.formula != nil {
+		v, outcome = pt.formula.convert(doc, root, pt.typ)
+	} else {
+		v, outcome = doc.scratch.Template(pt.value, root, pt.typ)
+	}
 	switch outcome {
 	case expr.Missing:
 		c.missing.Add(1)
@@ -270,29 +275,6 @@ func (c *jsonConverter) point(pt *jsonPoint, root *fastjson.Value, topic string,
 	case expr.Converted:
 	}
 	return telemetry.Point{Key: key, Value: v, Report: pt.report}, true
-}
-
-func (pt *jsonPoint) convert(root *fastjson.Value, s *expr.Scratch) (telemetry.Value, expr.Outcome) {
-	if pt.legacy && !pt.evaluate {
-		return pt.legacyValue(root, s)
-	}
-	if !pt.evaluate {
-		v, outcome := s.Template(pt.value, root, pt.typ)
-		if outcome == expr.Missing && pt.quoted != nil {
-			return s.Template(pt.quoted, root, pt.typ)
-		}
-		return v, outcome
-	}
-	text, ok := pt.value.Append(nil, root)
-	if !ok {
-		return telemetry.Value{}, expr.Missing
-	}
-	if _, err := strconv.ParseInt(string(text), 10, 64); err != nil {
-		if f, ok := expr.Arithmetic(string(text)); ok {
-			return s.Number(f, pt.typ)
-		}
-	}
-	return s.Template(pt.value, root, pt.typ)
 }
 
 // members converts every member of an object.
@@ -313,8 +295,8 @@ func (c *jsonConverter) members(v *fastjson.Value, s *expr.Scratch, add func(tel
 
 func (c *jsonConverter) allSeries(root *fastjson.Value, s *expr.Scratch, out *telemetry.Batch) {
 	var ts int64
-	if values := root.Get("values"); values != nil && values.Type() == fastjson.TypeObject {
-		if at, ok := milliseconds(root.Get("ts")); ok {
+	if values := root.Get("values"); values != nil && values.Type() == fastjson.TypeObject && root.Get("ts") != nil {
+		if at, ok := expr.MessageTime(root); ok {
 			root = values
 			if !c.useReceivedTime {
 				ts = at

@@ -92,7 +92,7 @@ func TestTimeOfAReading(t *testing.T) {
 		`{"a":5,"ts":"2024-01-02T00:00:00Z"}`:              {1704153600000, 1704153600000, 1704153600000},
 		`{"a":5,"ts":7,"m":{"at":1700000000}}`:             {1700000000000, 7, 7},
 		`{"a":5,"ts":7,"m":{"at":"garbage"}}`:              {7, 7, 7},
-		`{"a":5,"ts":7,"x":{"at":1,"deep":1700000000000}}`: {7, 1700000000000, 7},
+		`{"a":5,"ts":7,"x":{"at":1,"deep":1700000000000}}`: {1000, 1700000000000, 7},
 	} {
 		require.Equal(t, map[point]bool{pt("Dev", "own", want[0], a): true, pt("Dev", "any", want[1], a): true, pt("Dev", "msg", want[2], a): true},
 			points(t, c, "x", payload), payload)
