@@ -18,6 +18,7 @@ type job struct {
 	blocks   []block
 	next     uint64
 	reserved int64 // size reserved for the blocks
+	room     int64 // how large the file may become
 }
 
 // commit settles the oldest segment that is not settled, and ends the round of
@@ -49,6 +50,7 @@ func (s *Store) plan() job {
 	j := job{
 		seg: g, create: !g.created, pos: g.written, next: g.next, reserved: g.waiting, blocks: s.medium.blocks[:0],
 		force: s.cfg.Durability == Always || s.failure != nil, // a medium that fails has to prove itself
+		room:  g.size() + min(s.cfg.SegmentBytes-g.size(), s.cfg.MaxBytes-s.total),
 	}
 	for _, c := range s.tail {
 		if c.seg == g && c.stored < len(c.buf) {

@@ -66,6 +66,7 @@ func TestTorturePowerCut(t *testing.T) {
 	for name, set := range map[string]func(*filestore.Config){
 		"Always":   func(*filestore.Config) {},
 		"Packed":   func(c *filestore.Config) { c.Key, c.Codec = key("k1"), compress.S2{} },
+		"Prepared": func(c *filestore.Config) { c.SegmentBytes, c.MaxBytes = 12<<10, 96<<10 }, // with zeros ahead
 		"Interval": func(c *filestore.Config) { c.Durability = filestore.Interval },
 		"None":     func(c *filestore.Config) { c.Durability = filestore.None },
 	} {

@@ -116,11 +116,18 @@ func TestCompressionMakesFilesSmaller(t *testing.T) {
 		s := openOn(t, m, cfg)
 		mustSync(t, s, fill(t, s, 20_000))
 		size[i] = s.Condition().FileBytes
-		if stored := used(m); stored != size[i] {
+		if err := peekRun(limited(t), s, 0, 20_000); err != nil {
+			t.Error(err)
+		}
+		mustClose(t, s) // cuts off what the file was prepared with
+		stored := int64(0)
+		for _, name := range segmentsOn(m) {
+			b, _ := m.ReadFile(name)
+			stored += int64(len(b))
+		}
+		if stored != size[i] {
 			t.Errorf("the files have %d bytes, the store says %d", stored, size[i])
 		}
-		offsets, _ := readAll(t, s, 0, eventstore.Limit{})
-		expectRun(t, offsets, 1, 20_000)
 	}
 	if size[1] > size[0]/2 {
 		t.Errorf("%d bytes instead of %d", size[1], size[0])

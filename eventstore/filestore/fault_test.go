@@ -286,7 +286,7 @@ func TestAFullMediumIsFreedOfWhatIsAsideFirst(t *testing.T) {
 		consume(t, s, 600)
 		eventually(t, "files are aside", func() bool { return s.Condition().AsideFiles == 6 })
 		m.SetCapacity(used(m) + 100)
-		for i := uint64(631); i < 800; i++ {
+		for i := uint64(631); i < 900; i++ {
 			appendOne(t, s, i)
 			mustSync(t, s, i)
 		}

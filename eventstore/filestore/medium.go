@@ -18,6 +18,11 @@ type medium struct {
 	blocks []block // memory for the next job
 	packed []byte  // memory for the next container
 
+	end    int64  // of what was written to file
+	filled int64  // end of the zeros that file was prepared with
+	plain  bool   // file is not to be prepared
+	zeros  []byte // memory for preparing
+
 	later  bool        // what is not forced is forced by flush
 	unsure bool        // file was written to since it was last forced
 	names  bool        // a file was created since the folder was last forced
@@ -45,12 +50,13 @@ func (m *medium) write(j job) (size int64, err error) {
 		err = m.dir.Check() // a file is not to be begun in another folder
 	}
 	if err == nil {
-		err = m.open(j.seg, j.create)
+		err = m.open(j.seg, j.create, j.pos)
 	}
 	if err == nil {
 		size, err = m.append(j.pos, j.blocks)
 	}
 	if err == nil && j.force {
+		m.prepare(size, j.room)
 		err = m.force()
 	}
 	if err == nil {
@@ -80,6 +86,7 @@ func (m *medium) append(pos int64, blocks []block) (size int64, err error) {
 		}
 		size += int64(len(data))
 	}
+	m.end = pos + size
 	if cap(m.packed) > 2*maxChunkBytes {
 		m.packed = nil
 	}
@@ -105,8 +112,8 @@ func (m *medium) force() error {
 // maxBehind bounds how many files are open because they are still to be forced.
 const maxBehind = 8
 
-// open makes g the segment that is written to.
-func (m *medium) open(g *segment, create bool) error {
+// open makes g the segment that is written to, from pos on.
+func (m *medium) open(g *segment, create bool, pos int64) error {
 	if m.seg == g && !create {
 		return nil
 	}
@@ -124,6 +131,7 @@ func (m *medium) open(g *segment, create bool) error {
 		return err
 	}
 	m.file, m.seg = f, g
+	m.end, m.filled, m.plain = pos, pos, false
 	if create {
 		m.names, m.unsure = true, true
 		_, err = f.WriteAt(m.format.segmentHeader(g.first), 0)
@@ -176,6 +184,7 @@ func (m *medium) close() error {
 		return nil
 	}
 	f := m.file
+	m.cut()
 	m.file, m.seg, m.unsure = nil, nil, false
 	return f.Close()
 }

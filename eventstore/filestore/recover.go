@@ -132,9 +132,14 @@ func (s *Store) recoverLast(g *segment) (usable bool, lost []span, err error) {
 		g.next, g.damaged = g.first+mostRecords(int(g.written), g.packed), true // no offset is used again
 		return false, nil, nil
 	}
-	torn := g.written - end.pos
-	if torn < 0 { // not even the header is complete
-		torn = g.written
+	size := g.written
+	torn := size
+	if end.pos <= size { // else not even the header is complete
+		data, err := dataEnd(f, end.pos, size)
+		if err != nil {
+			return false, nil, err
+		}
+		torn = data - end.pos
 	}
 	g.next, g.written, g.damaged = end.offset, end.pos, len(lost) > 0
 	if torn > 0 {
@@ -146,7 +151,7 @@ func (s *Store) recoverLast(g *segment) (usable bool, lost []span, err error) {
 		s.begin(g)
 		return true, nil, nil
 	}
-	if torn > 0 {
+	if size > end.pos {
 		if err := f.Truncate(end.pos); err != nil {
 			return false, nil, err
 		}

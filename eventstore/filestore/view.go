@@ -144,7 +144,11 @@ func walk(f disk.File, form *format, g *segment, yield func(eventstore.Record, e
 		}
 		e := &DamageError{Segment: g.name(), First: lost.lo, Last: lost.hi, Pos: from.pos, Bytes: r.place.pos - from.pos, Missing: r.missing}
 		if r.place.offset == math.MaxUint64 {
-			e.Last, e.Tail = 0, true
+			end, err := dataEnd(f, from.pos, r.limit)
+			if err != nil || end == from.pos {
+				return err
+			}
+			e.Last, e.Tail, e.Bytes = 0, true, end-from.pos
 		}
 		if !yield(eventstore.Record{}, e) {
 			return nil
