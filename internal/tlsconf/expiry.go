@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 )
 
@@ -24,7 +23,7 @@ func (f Files) Expiry() (what string, at time.Time, err error) {
 		}
 		for _, cert := range certs {
 			if at.IsZero() || cert.NotAfter.Before(at) {
-				what, at = fmt.Sprintf("%s %q in %s", file.kind, cert.Subject, file.name), cert.NotAfter
+				what, at = fmt.Sprintf("%s %q in %s", file.kind, cert.Subject, shown(file.name)), cert.NotAfter
 			}
 		}
 	}
@@ -33,7 +32,7 @@ func (f Files) Expiry() (what string, at time.Time, err error) {
 
 // certificates reads all certificates of a PEM file.
 func (f Files) certificates(kind, name string) ([]*x509.Certificate, error) {
-	rest, err := os.ReadFile(f.path(name))
+	rest, err := f.read(name)
 	if err != nil {
 		return nil, fmt.Errorf("tls: %s: %w", kind, err)
 	}
@@ -48,12 +47,12 @@ func (f Files) certificates(kind, name string) ([]*x509.Certificate, error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("tls: %s in %s: %w", kind, name, err)
+			return nil, fmt.Errorf("tls: %s in %s: %w", kind, shown(name), err)
 		}
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, fmt.Errorf("tls: %s holds no certificate", name)
+		return nil, fmt.Errorf("tls: %s holds no certificate", shown(name))
 	}
 	return certs, nil
 }

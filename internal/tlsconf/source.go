@@ -3,6 +3,7 @@ package tlsconf
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -89,6 +90,17 @@ func (s *source) config() (*tls.Config, error) {
 	return s.good, nil
 }
 
+// Report returns a report function for Source and Server that logs to log.
+func Report(log *slog.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("the certificates that have changed cannot be used; those before them are", slog.Any("error", err))
+			return
+		}
+		log.Info("the certificates can be used again")
+	}
+}
+
 // settle reports a change between good and broken, or from one error to another.
 func (s *source) settle(err error) {
 	fault := ""
@@ -107,7 +119,7 @@ func (s *source) settle(err error) {
 // versions looks at the files.
 func (f Files) versions() (v [3]version, err error) {
 	for i, name := range []string{f.CA, f.Cert, f.Key} {
-		if name == "" {
+		if name == "" || inline(name) {
 			continue
 		}
 		info, err := os.Stat(f.path(name))

@@ -102,3 +102,34 @@ func TestErrorsNameTheFile(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestPEMInThePlaceOfFiles(t *testing.T) {
+	c := peer.NewCerts(t)
+	addr := serve(t, c)
+	text := func(name string) string {
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		return string(b)
+	}
+	f := tlsconf.Files{CA: text(c.CA), Cert: text(c.ClientCert), Key: text(c.ClientKey)}
+	require.NoError(t, talk(t, addr, f))
+	next := f.Source(nil)
+	_, err := next()
+	require.NoError(t, err)
+	_, _, err = f.Expiry()
+	require.NoError(t, err)
+
+	f.Key = text(c.ServerKey)
+	_, err = f.Config()
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "BEGIN", "secrets are not shown")
+}
+
+func TestAnyNameVerifiesAllButTheName(t *testing.T) {
+	c := peer.NewCerts(t)
+	addr := serve(t, c)
+	f := tlsconf.Files{CA: c.CA, Cert: c.ClientCert, Key: c.ClientKey, ServerName: "elsewhere.example", AnyName: true}
+	require.NoError(t, talk(t, addr, f))
+	f.CA = peer.NewCerts(t).CA
+	require.Error(t, talk(t, addr, f), "the certificate of another authority")
+}
