@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/telemetry"
@@ -19,49 +20,58 @@ var (
 // device has one lane, so that a slow one delays no other.
 type downlink struct{ g *Gateway }
 
-var _ Downlink = downlink{}
+var (
+	_ Downlink       = downlink{}
+	_ DeviceObserver = downlink{}
+)
 
 // HandleRPC implements connector.RPCHandler.
 func (d downlink) HandleRPC(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
-	var v telemetry.Value
-	err := d.do(ctx, r.Device, func(c connector.Connector) (err error) {
-		h, ok := connector.As[connector.RPCHandler](c)
-		if !ok {
-			return ErrUnsupported
-		}
-		return guard("HandleRPC", func() (err error) {
-			v, err = h.HandleRPC(ctx, r)
-			return err
-		})
-	})
+	if r.Device == "" {
+		return d.g.HandleRPC(ctx, r.Method, r.Params)
+	}
+	dev, owner, err := d.g.target(r.Device)
 	if err != nil {
 		return telemetry.Value{}, err
 	}
-	return v, nil
+	dev.calls.Add(1)
+	return d.g.inLane(ctx, r.Device, "device "+strconv.Quote(r.Device), func(ctx context.Context) (telemetry.Value, error) {
+		h, ok := connector.As[connector.RPCHandler](owner.conn)
+		if !ok {
+			return telemetry.Value{}, ErrUnsupported
+		}
+		return h.HandleRPC(ctx, r)
+	})
 }
 
 // UpdateAttributes implements connector.AttributeUpdater.
 func (d downlink) UpdateAttributes(ctx context.Context, u connector.AttributeUpdate) error {
-	return d.do(ctx, u.Device, func(c connector.Connector) error {
-		h, ok := connector.As[connector.AttributeUpdater](c)
+	dev, owner, err := d.g.target(u.Device)
+	if err != nil {
+		return err
+	}
+	dev.updates.Add(1)
+	_, err = d.g.inLane(ctx, u.Device, "device "+strconv.Quote(u.Device), func(ctx context.Context) (telemetry.Value, error) {
+		h, ok := connector.As[connector.AttributeUpdater](owner.conn)
 		if !ok {
-			return ErrUnsupported
+			return telemetry.Value{}, ErrUnsupported
 		}
-		return guard("UpdateAttributes", func() error { return h.UpdateAttributes(ctx, u) })
+		return telemetry.Value{}, h.UpdateAttributes(ctx, u)
 	})
+	return err
 }
 
 // SharedAttributes implements Downlink.
 func (d downlink) SharedAttributes(device string) (keys []string) {
-	r := d.g.devices.owner(device)
-	if r == nil {
+	_, r, err := d.g.target(device)
+	if err != nil {
 		return nil
 	}
 	s, ok := connector.As[connector.AttributeSyncer](r.conn)
 	if !ok {
 		return nil
 	}
-	err := guard("SharedAttributes", func() error {
+	err = guard("SharedAttributes", func() error {
 		keys = s.SharedAttributes(device)
 		return nil
 	})
@@ -72,28 +82,63 @@ func (d downlink) SharedAttributes(device string) (keys []string) {
 	return keys
 }
 
-// do runs f on the device's lane and waits for it, or for the end of ctx; f may
-// then still run, and what it sets must not be read.
-func (d downlink) do(ctx context.Context, name string, f func(connector.Connector) error) error {
-	r := d.g.devices.owner(name)
-	if r == nil {
-		return fmt.Errorf("%w: %q", ErrNoDevice, name)
+// DeviceRenamed implements DeviceObserver.
+func (d downlink) DeviceRenamed(string, string) { d.g.devices.change() }
+
+// DeviceDeleted implements DeviceObserver. What is held back of the device is
+// dropped, since it would make the platform create it again.
+func (d downlink) DeviceDeleted(ctx context.Context, device string) {
+	dev := d.g.devices.forget(device)
+	if dev == nil {
+		return
 	}
-	done := make(chan error, 1)
-	err := d.g.lanes.Go(name, func() {
-		if err := ctx.Err(); err != nil {
-			done <- err
-			return
+	if r := dev.owner.Load(); r != nil {
+		r.host.forget(ctx, device)
+	}
+}
+
+// target returns the named device and the connector that speaks for it.
+func (g *Gateway) target(name string) (*device, *running, error) {
+	dev := g.devices.find(name)
+	if dev == nil {
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoDevice, name)
+	}
+	r := dev.owner.Load()
+	if r == nil {
+		return nil, nil, fmt.Errorf("%w: %q: its connector %q is not there", ErrNoDevice, name, dev.keptConnector)
+	}
+	return dev, r, nil
+}
+
+// inLane runs f in the lane of that key, after what was given to it before, and
+// waits for it or for the end of ctx; f may then still run. What says whose lane
+// it is.
+func (g *Gateway) inLane(ctx context.Context, key, what string, f func(context.Context) (telemetry.Value, error)) (telemetry.Value, error) {
+	type result struct {
+		v   telemetry.Value
+		err error
+	}
+	done := make(chan result, 1)
+	err := g.lanes.Go(key, func() {
+		var r result
+		if r.err = ctx.Err(); r.err == nil {
+			r.err = guard(what, func() (err error) {
+				r.v, err = f(ctx)
+				return err
+			})
 		}
-		done <- f(r.conn)
+		done <- r
 	})
 	if err != nil {
-		return fmt.Errorf("too many commands wait for device %q", name)
+		return telemetry.Value{}, fmt.Errorf("too many commands wait for %s", what)
 	}
 	select {
-	case err := <-done:
-		return err
+	case r := <-done:
+		if r.err != nil {
+			return telemetry.Value{}, r.err
+		}
+		return r.v, nil
 	case <-ctx.Done():
-		return fmt.Errorf("device %q did not answer in time: %w", name, ctx.Err())
+		return telemetry.Value{}, fmt.Errorf("%s did not answer in time: %w", what, ctx.Err())
 	}
 }

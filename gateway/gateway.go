@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -25,20 +27,27 @@ var (
 // A Gateway is made by New and works while Gateway.Run runs. Its methods may be
 // called concurrently.
 type Gateway struct {
-	platform Platform
-	store    eventstore.EventStore
-	log      *slog.Logger
-	cfg      options
-	policy   *telemetry.ReportPolicy
-	devices  devices
-	lanes    lane.Lanes
+	north   atomic.Pointer[northbound]
+	depot   depot
+	log     *slog.Logger
+	cfg     options
+	policy  atomic.Pointer[telemetry.ReportPolicy]
+	devices devices
+	lanes   lane.Lanes
+	tasks   tasks
 
 	publisher *publisher
 
+	changing chan struct{}   // holds a token while the store or the platform changes
+	stopping context.Context // done when the gateway stops
+	stop     context.CancelFunc
+
 	mu         sync.Mutex
 	connectors map[string]*running
+	replacing  map[string]chan struct{} // closed when the replacement of that name is over
 	phase      phase
 	ctx        context.Context // of the connectors; set while running
+	platforms  context.Context // of platforms; the same
 }
 
 // phase is where a gateway is in its life.
@@ -53,7 +62,7 @@ const (
 // New returns a gateway that is ready to run.
 func New(opts ...Option) (*Gateway, error) {
 	o := options{
-		drain: DefaultDrainTimeout, stop: DefaultStopTimeout, window: DefaultWindow,
+		drain: DefaultDrainTimeout, stop: DefaultStopTimeout, grace: DefaultGrace, window: DefaultWindow,
 		limit: eventstore.Limit{Records: DefaultPublishRecords, Bytes: DefaultPublishBytes},
 	}
 	for _, opt := range opts {
@@ -72,9 +81,13 @@ func New(opts ...Option) (*Gateway, error) {
 		o.store = memstore.New(memstore.Config{})
 	}
 	g := &Gateway{
-		platform: o.platform, store: o.store, log: o.log, cfg: o, policy: o.policy,
-		connectors: make(map[string]*running, len(o.connectors)),
+		log: o.log, cfg: o, changing: make(chan struct{}, 1),
+		connectors: make(map[string]*running, len(o.connectors)), replacing: make(map[string]chan struct{}),
 	}
+	g.stopping, g.stop = context.WithCancel(context.Background())
+	g.north.Store(newNorthbound(o.platform))
+	g.depot.stock = newStock(o.store, o.owned)
+	g.policy.Store(o.policy)
 	g.publisher = newPublisher(g)
 	for _, a := range o.connectors {
 		if err := g.Add(a.name, a.c, a.opts...); err != nil {
@@ -89,25 +102,40 @@ func New(opts ...Option) (*Gateway, error) {
 
 // Add adds a connector, and starts it if the gateway is running.
 func (g *Gateway) Add(name string, c connector.Connector, opts ...ConnectorOption) error {
+	r, err := g.prepare(name, c, opts)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, dup := g.connectors[name]; dup || g.replacing[name] != nil {
+		return fmt.Errorf("%w: %q", ErrExists, name)
+	}
+	return g.install(r)
+}
+
+// prepare makes what runs a connector.
+func (g *Gateway) prepare(name string, c connector.Connector, opts []ConnectorOption) (*running, error) {
 	if name == "" || c == nil {
-		return errors.New("gateway: a connector needs a name and a value")
+		return nil, errors.New("gateway: a connector needs a name and a value")
 	}
 	r := newRunning(g, name, c)
 	for _, opt := range opts {
 		opt(r)
 	}
 	if r.err != nil {
-		return fmt.Errorf("connector %q: %w", name, r.err)
+		return nil, fmt.Errorf("connector %q: %w", name, r.err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if _, dup := g.connectors[name]; dup {
-		return fmt.Errorf("%w: %q", ErrExists, name)
-	}
+	return r, nil
+}
+
+// install puts r under its name and starts it if the gateway is running. g.mu is
+// held.
+func (g *Gateway) install(r *running) error {
 	if g.phase == over {
 		return ErrStopped
 	}
-	g.connectors[name] = r
+	g.connectors[r.name] = r
 	if g.phase == active {
 		r.start(g.ctx)
 	}
@@ -115,8 +143,14 @@ func (g *Gateway) Add(name string, c connector.Connector, opts ...ConnectorOptio
 }
 
 // Remove stops a connector and waits until it has stopped. Its devices are
-// announced as gone; what it stored is still published.
+// announced as gone; what it stored is still published. It waits for a
+// [Gateway.Replace] of that name.
 func (g *Gateway) Remove(name string) error {
+	release, err := g.reserve(context.Background(), name)
+	if err != nil {
+		return err
+	}
+	defer release()
 	g.mu.Lock()
 	r, ok := g.connectors[name]
 	delete(g.connectors, name)
@@ -126,7 +160,7 @@ func (g *Gateway) Remove(name string) error {
 	}
 	stopped := r.stop()
 	for _, device := range g.devices.remove(r) {
-		if err := g.platform.DeviceOffline(context.Background(), device); err != nil {
+		if err := g.north.Load().DeviceOffline(context.Background(), device); err != nil {
 			r.log.Warn("device not announced as gone", "device", device, "error", err)
 		}
 	}
@@ -141,20 +175,22 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	base := context.WithoutCancel(ctx)
 	connectors, stopConnectors := context.WithCancel(base)
 	defer stopConnectors()
-	platform, stopPlatform := context.WithCancel(base)
+	platforms, stopPlatforms := context.WithCancel(base)
+	defer stopPlatforms()
 	publishing, stopPublishing := context.WithCancel(base)
 
-	var wg sync.WaitGroup
-	defer func() { err = errors.Join(err, g.close()) }()
-	defer wg.Wait()
-	defer stopPlatform()
-	defer stopPublishing()
-
-	if err := g.activate(connectors); err != nil {
+	if err := g.activate(connectors, platforms); err != nil {
+		stopPublishing()
 		return err
 	}
+	var wg sync.WaitGroup
+	defer func() { err = errors.Join(err, g.close()) }()
+	defer func() { <-g.north.Load().done }()
+	defer wg.Wait()
+	defer stopPlatforms()
+	defer stopPublishing()
+
 	failed := make(chan error, 1)
-	wg.Go(func() { g.runPlatform(platform) })
 	wg.Go(func() { failed <- g.publisher.run(publishing) })
 
 	var storeErr error
@@ -162,26 +198,31 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	case storeErr = <-failed:
 	}
-	g.log.Info("gateway stops", "pending", g.store.Stats().Pending)
+	g.log.Info("gateway stops", "pending", g.depot.current().store.Stats().Pending)
+	g.stop()
+	g.changing <- struct{}{} // what is being changed has to end first
+	g.tasks.stop()
 	stopConnectors()
 	g.stopAll()
 	if storeErr != nil {
 		return storeErr
 	}
-	g.publisher.drain(g.cfg.drain, failed)
+	g.publisher.drain(g.cfg.drain, g.depot.current().store, failed)
 	return nil
 }
 
-// activate starts the connectors, and lets Add start those that follow.
-func (g *Gateway) activate(ctx context.Context) error {
+// activate starts the platform and the connectors, and lets Add start those that
+// follow.
+func (g *Gateway) activate(connectors, platforms context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.phase != idle {
 		return errors.New("gateway: Run was called before")
 	}
-	g.phase, g.ctx = active, ctx
+	g.phase, g.ctx, g.platforms = active, connectors, platforms
+	g.north.Load().start(platforms, g, downlink{g})
 	for _, r := range g.connectors {
-		r.start(ctx)
+		r.start(connectors)
 	}
 	return nil
 }
@@ -212,22 +253,30 @@ func (g *Gateway) close() error {
 	for _, c := range g.cfg.closers {
 		errs = append(errs, c())
 	}
+	if st := g.depot.current(); st.owned {
+		errs = append(errs, st.store.Close())
+	}
 	return errors.Join(errs...)
 }
 
-// runPlatform keeps the platform's Run running.
-func (g *Gateway) runPlatform(ctx context.Context) {
-	b := g.cfg.backoff
-	for ctx.Err() == nil {
-		err := guard("platform", func() error { return g.platform.Run(ctx, downlink{g}) })
-		if ctx.Err() != nil {
-			return
-		}
-		g.log.Error("platform client ended, will run it again", "error", err)
-		if b.Wait(ctx) != nil {
-			return
-		}
+// Platform returns the platform in use.
+func (g *Gateway) Platform() Platform { return g.north.Load().Platform }
+
+// SetReportPolicy sets the policy of the connectors and keys that have none of
+// their own. What was held back is reported; the next reading of every key is
+// news.
+func (g *Gateway) SetReportPolicy(p telemetry.ReportPolicy) error {
+	if err := checkPolicy(&p); err != nil {
+		return err
 	}
+	g.policy.Store(&p)
+	g.mu.Lock()
+	rs := slices.Collect(maps.Values(g.connectors))
+	g.mu.Unlock()
+	for _, r := range rs {
+		r.host.renew()
+	}
+	return nil
 }
 
 // Stats is the state of a gateway at one moment.
@@ -243,7 +292,7 @@ func (g *Gateway) Stats() Stats {
 	s := Stats{
 		Published:  g.publisher.published.Load(),
 		Discarded:  g.publisher.discarded.Load(),
-		Store:      g.store.Stats(),
+		Store:      g.depot.current().store.Stats(),
 		Connectors: make(map[string]ConnectorStats),
 	}
 	g.mu.Lock()
@@ -260,5 +309,6 @@ func (g *Gateway) Stats() Stats {
 
 // counters of one connector.
 type counters struct {
-	stored, filtered, invalid atomic.Uint64
+	received, records         atomic.Uint64 // batches
+	stored, filtered, invalid atomic.Uint64 // points
 }

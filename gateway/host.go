@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
@@ -18,17 +19,35 @@ type host struct {
 
 	// sem is held by whoever uses what follows. It is a channel so that a wait
 	// for it, which lasts as long as the store is full, ends with a context.
-	sem    chan struct{}
-	out    telemetry.Batch // what passed of the batch at hand
-	buf    []byte          // its record
-	filter filter
-	timer  *time.Timer // fires when the filter has something due; nil between runs
+	sem     chan struct{}
+	out     telemetry.Batch // what passed of the batch at hand
+	buf     []byte          // its record
+	filter  filter
+	timer   *time.Timer // fires when the filter has something due; nil between runs
+	renewed atomic.Bool // the policy has changed: what is held is due
+	wait    interruptible
+	source  *source // of the receipts; nil before the first
 }
 
-var (
-	_ connector.Host   = (*host)(nil)
-	_ connector.Syncer = (*host)(nil)
-)
+// A source is the connector.Syncer of what was appended to one store.
+type source struct {
+	h  *host
+	in *stock
+}
+
+var _ connector.Syncer = (*source)(nil)
+
+// Sync implements connector.Syncer. After a failure the source delivers again,
+// so the report policy must not take the same readings for old news.
+func (s *source) Sync(ctx context.Context, upTo uint64) error {
+	err := s.in.sync(ctx, upTo)
+	if err != nil {
+		s.h.filter.forget()
+	}
+	return err
+}
+
+var _ connector.Host = (*host)(nil)
 
 func newHost(r *running) *host {
 	return &host{r: r, sem: make(chan struct{}, 1)}
@@ -60,6 +79,7 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 	}
 	defer h.unlock()
 	now := time.Now()
+	h.r.received.Add(1)
 	tally, err := h.admit(b, now)
 	h.r.invalid.Add(tally.invalid)
 	h.r.filtered.Add(tally.filtered)
@@ -68,11 +88,7 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 		h.arm(now)
 		return connector.Receipt{}, err
 	}
-	offset, err := h.append(ctx, now)
-	if err != nil {
-		return connector.Receipt{}, err
-	}
-	return connector.NewReceipt(h, offset), nil
+	return h.append(ctx, now)
 }
 
 // encode writes the record of h.out to h.buf.
@@ -85,21 +101,25 @@ func (h *host) encode(now time.Time) {
 }
 
 // append stores h.out and commits the decisions of the filter that led to it.
-func (h *host) append(ctx context.Context, now time.Time) (uint64, error) {
+func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, error) {
 	h.encode(now)
-	offset, err := h.r.g.store.Append(ctx, h.buf)
+	in, offset, err := h.r.g.depot.append(ctx, &h.wait, h.buf)
 	if err != nil {
 		h.filter.rollback()
 		if errors.Is(err, eventstore.ErrTooLarge) {
 			h.r.invalid.Add(uint64(h.out.Len()))
 			err = connector.Invalid(err)
 		}
-		return 0, err
+		return connector.Receipt{}, err
 	}
 	h.filter.commit(now)
 	h.arm(now)
+	h.r.records.Add(1)
 	h.r.stored.Add(uint64(h.out.Len()))
-	return offset, nil
+	if h.source == nil || h.source.in != in {
+		h.source = &source{h, in}
+	}
+	return connector.NewReceipt(h.source, offset), nil
 }
 
 // tally counts the points of a batch that are not stored.
@@ -128,7 +148,9 @@ func (h *host) admit(b *telemetry.Batch, now time.Time) (t tally, err error) {
 }
 
 func (h *host) admitGroup(g *telemetry.Group, now time.Time, t *tally) {
-	device := h.r.g.devices.touch(g.Device, h.r)
+	device := h.r.g.heard(g.Device, h.r, now)
+	device.messages.Add(1)
+	device.points.Add(uint64(len(g.Telemetry) + len(g.Attributes)))
 	begun := false
 	begin := func() {
 		if !begun {
@@ -169,7 +191,7 @@ func (h *host) passes(g *telemetry.Group, p *telemetry.Point, attribute bool, no
 		policy = h.r.policy
 	}
 	if policy == nil {
-		policy = h.r.g.policy
+		policy = h.r.g.policy.Load()
 	}
 	if policy == nil || policy.Mode == telemetry.OnReceived {
 		return true
@@ -181,16 +203,6 @@ func (h *host) passes(g *telemetry.Group, p *telemetry.Point, attribute bool, no
 	return false
 }
 
-// Sync implements connector.Syncer. After a failure the source delivers again,
-// so the report policy must not take the same readings for old news.
-func (h *host) Sync(ctx context.Context, upTo uint64) error {
-	err := h.r.g.store.Sync(ctx, upTo)
-	if err != nil {
-		h.filter.forget()
-	}
-	return err
-}
-
 // Ready implements connector.Host.
 func (h *host) Ready() { h.r.ready() }
 
@@ -199,26 +211,54 @@ func (h *host) DeviceOnline(ctx context.Context, d telemetry.Device) error {
 	if d.Name == "" {
 		return errNoName
 	}
-	h.r.g.devices.touch(d, h.r)
-	return h.r.g.platform.DeviceOnline(ctx, d)
+	g := h.r.g
+	dev := g.devices.touch(d, h.r)
+	g.devices.set(dev, present)
+	return g.north.Load().DeviceOnline(ctx, d)
 }
 
 // DeviceOffline implements connector.Host.
 func (h *host) DeviceOffline(ctx context.Context, name string) error {
+	err := h.leave(ctx, name)
+	g := h.r.g
+	if dev := g.devices.find(name); dev != nil {
+		g.devices.set(dev, away)
+	}
+	return errors.Join(err, g.north.Load().DeviceOffline(ctx, name))
+}
+
+// leave stores what is held back of a device, and forgets the rest.
+func (h *host) leave(ctx context.Context, name string) error {
 	if err := h.lock(ctx); err != nil {
 		return err
 	}
+	defer h.unlock()
 	err := h.release(ctx, func(e *entry) bool { return e.device.Name == name })
 	if err == nil {
 		h.filter.drop(name)
 	}
-	h.unlock()
-	return errors.Join(err, h.r.g.platform.DeviceOffline(ctx, name))
+	return err
 }
 
-// Attributes implements connector.Host.
+// forget drops what the filter knows and holds back of a device. If ctx ends
+// before the filter is free, that stays until its time is over.
+func (h *host) forget(ctx context.Context, name string) {
+	if h.lock(ctx) == nil {
+		h.filter.drop(name)
+		h.unlock()
+	}
+}
+
+// Attributes implements connector.Host. If another platform takes over, that is
+// asked.
 func (h *host) Attributes(ctx context.Context, q connector.AttributeQuery) ([]telemetry.Point, error) {
-	return h.r.g.platform.Attributes(ctx, q)
+	for {
+		nb := h.r.g.north.Load()
+		points, err := nb.attributes(ctx, q)
+		if err == nil || ctx.Err() != nil || nb.unused.Err() == nil {
+			return points, err
+		}
+	}
 }
 
 // Logger implements connector.Host.
@@ -255,10 +295,26 @@ func (h *host) arm(now time.Time) {
 	if h.timer == nil {
 		return
 	}
-	if due, ok := h.filter.due(); ok {
-		h.timer.Reset(due.Sub(now))
-	} else {
+	switch due, ok := h.filter.due(); {
+	case !ok:
 		h.timer.Stop()
+	case h.renewed.Load():
+		h.timer.Reset(0)
+	default:
+		h.timer.Reset(due.Sub(now))
+	}
+}
+
+// renew makes a new report policy count: what is held back is due now, and every
+// reading is news. It does not block.
+func (h *host) renew() {
+	h.filter.forget()
+	h.renewed.Store(true)
+	select {
+	case h.sem <- struct{}{}:
+		h.arm(time.Now())
+		h.unlock()
+	default: // whoever holds it arms the timer
 	}
 }
 
@@ -272,8 +328,10 @@ func (h *host) flushDue() {
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := h.release(ctx, func(e *entry) bool { return !e.due.After(now) })
+	all := h.renewed.Swap(false)
+	err := h.release(ctx, func(e *entry) bool { return all || !e.due.After(now) })
 	if err != nil {
+		h.renewed.CompareAndSwap(false, all)
 		h.r.log.Warn("readings held back by the report policy were not stored, will try again", "error", err)
 		h.timer.Reset(time.Second)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,14 @@ type options struct {
 	window     int
 	limit      eventstore.Limit
 	origin     bool
-	closers    []func() error
+	owned      bool
+	closers    []func() error // of owned stores that another took the place of
+	grace      time.Duration
+	methods    map[string]RPCFunc
+	restart    func(context.Context, time.Duration) error
+	reboot     func(context.Context, time.Duration) error
+	removal    func(context.Context) error
+	version    string
 	errs       []error
 }
 
@@ -53,16 +61,27 @@ func WithPlatform(p Platform) Option { return func(o *options) { o.platform = p 
 
 // WithStore sets the event store. The default keeps events in memory.
 // The gateway does not close a store that it was given.
-func WithStore(s eventstore.EventStore) Option { return func(o *options) { o.store = s } }
+func WithStore(s eventstore.EventStore) Option {
+	return func(o *options) { o.setStore(s, false) }
+}
 
 // WithOwnedStore is like WithStore, and the gateway closes the store when Run
 // returns.
 func WithOwnedStore(s eventstore.EventStore) Option {
-	return func(o *options) {
-		o.store = s
-		o.closers = append(o.closers, s.Close)
-	}
+	return func(o *options) { o.setStore(s, true) }
 }
+
+func (o *options) setStore(s eventstore.EventStore, owned bool) {
+	if o.owned && o.store != s {
+		o.closers = append(o.closers, o.store.Close)
+	}
+	o.store, o.owned = s, owned
+}
+
+// WithGrace sets how long a connector that has replaced another has to speak
+// for the devices of that, before they are announced as gone. The default is
+// [DefaultGrace].
+func WithGrace(d time.Duration) Option { return func(o *options) { o.grace = d } }
 
 // WithConnector adds a connector under a name that is unique in the gateway.
 func WithConnector(name string, c connector.Connector, opts ...ConnectorOption) Option {
@@ -111,6 +130,10 @@ func WithOrigin() Option { return func(o *options) { o.origin = true } }
 
 // A ConnectorOption configures one connector in its gateway.
 type ConnectorOption func(*running)
+
+// WithType tells the type of the connector, as configuration files call it.
+// Remote procedure calls to the connectors of a type are named after it.
+func WithType(name string) ConnectorOption { return func(r *running) { r.kind = name } }
 
 // WithPolicy sets the connector's report policy.
 func WithPolicy(p telemetry.ReportPolicy) ConnectorOption {

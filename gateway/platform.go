@@ -32,6 +32,39 @@ type Platform interface {
 	Attributes(ctx context.Context, q connector.AttributeQuery) ([]telemetry.Point, error)
 }
 
+// A Prober is a Platform that can be tried before it is used; see
+// [Gateway.SetPlatform].
+type Prober interface {
+	// Connected reports whether data can be published at this moment.
+	Connected() bool
+
+	// LastError returns why the last attempt to connect failed, or nil.
+	LastError() error
+}
+
+// An Excluder is a Platform that cannot run beside some others, such as those
+// that connect with the same credentials: both would be given each command.
+type Excluder interface {
+	Excludes(other Platform) bool
+}
+
+// A Renamer is a Platform on which devices can have other names than in the
+// gateway.
+type Renamer interface {
+	// PlatformName returns what the platform calls a device.
+	PlatformName(device string) string
+
+	// RenameDevice notes that the platform calls a device by another name.
+	RenameDevice(device, as string) error
+}
+
+// A DeviceObserver is a Downlink that wants to know what becomes of devices on
+// the platform. The devices are named as in the gateway.
+type DeviceObserver interface {
+	DeviceRenamed(device, as string)
+	DeviceDeleted(ctx context.Context, device string)
+}
+
 // A Delivery is a publication under way.
 type Delivery interface {
 	// Wait returns nil once the platform has accepted the publication. After
@@ -39,9 +72,10 @@ type Delivery interface {
 	Wait(ctx context.Context) error
 }
 
-// Downlink takes what the platform sends down. Its methods may be called
-// concurrently; those for one device take effect one at a time, in the order
-// of the calls. They return when the connector has answered or ctx is done.
+// Downlink takes what the platform sends down. A call of HandleRPC without a
+// device is one to the gateway's own; see [Gateway.HandleRPC]. Its methods may be
+// called concurrently; those for one device take effect one at a time, in the
+// order of the calls. They return when the connector has answered or ctx is done.
 type Downlink interface {
 	connector.RPCHandler
 	connector.AttributeUpdater

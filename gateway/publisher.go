@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +40,12 @@ type publisher struct {
 	limit    eventstore.Limit
 	backoff  backoff.Backoff
 
+	reader chan struct{} // holds a token while a session, or who paused, uses the store
+
+	mu     sync.Mutex
+	paused int                     // calls of pause that wait or have not resumed
+	cancel context.CancelCauseFunc // of the session under way; nil if there is none
+
 	published atomic.Uint64
 	discarded atomic.Uint64
 	acked     atomic.Uint64 // offset
@@ -51,8 +59,9 @@ type publisher struct {
 
 func newPublisher(g *Gateway) *publisher {
 	return &publisher{
-		store: g.store, platform: g.platform, log: g.log, window: g.cfg.window, limit: g.cfg.limit,
-		backoff: g.cfg.backoff, progress: make(chan struct{}, 1),
+		store: g.depot.current().store, platform: g.north.Load().Platform, log: g.log,
+		window: g.cfg.window, limit: g.cfg.limit,
+		backoff: g.cfg.backoff, progress: make(chan struct{}, 1), reader: make(chan struct{}, 1),
 	}
 }
 
@@ -72,6 +81,9 @@ func (p *publisher) run(ctx context.Context) error {
 		err := p.session(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, errPaused) {
+			continue
 		}
 		if p.acked.Load() > before {
 			b.Reset()
@@ -101,8 +113,16 @@ func (e readError) Unwrap() error { return e.err }
 // session publishes from the first record that is not acknowledged until
 // something fails. What is under way then may still be accepted.
 func (p *publisher) session(parent context.Context) error {
+	select {
+	case p.reader <- struct{}{}:
+	case <-parent.Done():
+		return parent.Err()
+	}
+	defer func() { <-p.reader }()
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
+	p.began(cancel)
+	defer p.began(nil)
 	flights := make(chan flight, p.window)
 	done := make(chan struct{})
 	go func() {
@@ -113,6 +133,47 @@ func (p *publisher) session(parent context.Context) error {
 	close(flights)
 	<-done
 	return cmp.Or(context.Cause(ctx), err)
+}
+
+// began notes how to end the session that begins, or that it is over.
+func (p *publisher) began(cancel context.CancelCauseFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel = cancel
+	if cancel != nil && p.paused > 0 {
+		cancel(errPaused)
+	}
+}
+
+// pause ends the session under way. The caller is then the reader of the store,
+// until it calls resume with the store and the platform to go on with.
+func (p *publisher) pause(ctx context.Context) (resume func(eventstore.EventStore, Platform), err error) {
+	p.mu.Lock()
+	p.paused++
+	if p.cancel != nil {
+		p.cancel(errPaused)
+	}
+	p.mu.Unlock()
+	over := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.paused--
+	}
+	select {
+	case p.reader <- struct{}{}:
+	case <-ctx.Done():
+		over()
+		return nil, fmt.Errorf("publishing does not pause: %w", ctx.Err())
+	}
+	return func(s eventstore.EventStore, to Platform) {
+		if s != p.store {
+			p.store = s
+			p.acked.Store(0)
+		}
+		p.platform = to
+		over()
+		<-p.reader
+	}, nil
 }
 
 // send publishes what follows the last acknowledged record.
@@ -202,10 +263,10 @@ func (p *publisher) acknowledge(ctx context.Context, cancel context.CancelCauseF
 
 // drain waits until everything is published, for at most d. It returns early
 // if the publisher has ended, of which ended tells.
-func (p *publisher) drain(d time.Duration, ended <-chan error) {
+func (p *publisher) drain(d time.Duration, store eventstore.EventStore, ended <-chan error) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	for p.store.Stats().Pending > 0 {
+	for store.Stats().Pending > 0 {
 		select {
 		case <-p.progress:
 		case err := <-ended:
@@ -214,7 +275,7 @@ func (p *publisher) drain(d time.Duration, ended <-chan error) {
 			}
 			return
 		case <-t.C:
-			p.log.Warn("gateway stopped before everything was published; it stays in the store", "pending", p.store.Stats().Pending)
+			p.log.Warn("gateway stopped before everything was published; it stays in the store", "pending", store.Stats().Pending)
 			return
 		}
 	}

@@ -49,6 +49,9 @@ type ConnectorStats struct {
 	Restarts  uint64
 	LastError error             // what ended the last run, if something did
 	Health    *connector.Health // nil if the connector does not report it
+	Type      string            // see WithType
+	Received  uint64            // batches that it has submitted
+	Records   uint64            // batches stored, also those that a report policy made
 	Stored    uint64            // points
 	Filtered  uint64            // points that the report policy held back
 	Invalid   uint64            // points that cannot be sent
@@ -60,17 +63,20 @@ type running struct {
 	name   string
 	conn   connector.Connector
 	log    *slog.Logger
+	kind   string // the type, as in the configuration
 	policy *telemetry.ReportPolicy
 	err    error // what is wrong with its options
 	host   *host
 	counters
 
-	mu       sync.Mutex
-	state    State
-	restarts uint64
-	lastErr  error
-	cancel   context.CancelFunc
-	done     chan struct{} // nil until it is started
+	mu        sync.Mutex
+	state     State
+	restarts  uint64
+	lastErr   error
+	cancel    context.CancelFunc
+	done      chan struct{} // nil until it is started
+	settled   chan struct{} // closed when it has become ready, or failed for good
+	isSettled bool
 }
 
 func newRunning(g *Gateway, name string, c connector.Connector) *running {
@@ -79,12 +85,13 @@ func newRunning(g *Gateway, name string, c connector.Connector) *running {
 	return r
 }
 
-// start begins to run the connector. It is called once.
+// start begins to run the connector. It may be called again when that has ended.
 func (r *running) start(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	r.mu.Lock()
 	r.cancel, r.done = cancel, done
+	r.settled, r.isSettled = make(chan struct{}), false
 	r.state = Starting
 	r.mu.Unlock()
 	go func() {
@@ -158,7 +165,49 @@ func (r *running) setState(s State, err error) State {
 	if err != nil {
 		r.lastErr = err
 	}
+	if s == Failed {
+		r.markSettled()
+	}
 	return before
+}
+
+// markSettled closes settled, once. r.mu is held.
+func (r *running) markSettled() {
+	if !r.isSettled {
+		r.isSettled = true
+		close(r.settled)
+	}
+}
+
+// outcome returns a channel that is closed when r has become ready or failed for
+// good, or nil if it was not started.
+func (r *running) outcome() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settled
+}
+
+// condition returns the state, and what ended the last run.
+func (r *running) condition() (State, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.lastErr
+}
+
+// ended reports whether r does not run.
+func (r *running) ended() bool {
+	r.mu.Lock()
+	done := r.done
+	r.mu.Unlock()
+	if done == nil {
+		return true
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *running) restarted() {
@@ -174,17 +223,20 @@ func (r *running) ready() {
 	first := r.state == Starting
 	if first {
 		r.state = Running
+		r.markSettled()
 	}
 	r.mu.Unlock()
 	if first {
 		r.log.Info("connector is running")
+		r.g.restore(r)
 	}
 }
 
 func (r *running) stats() ConnectorStats {
 	r.mu.Lock()
-	s := ConnectorStats{State: r.state, Restarts: r.restarts, LastError: r.lastErr}
+	s := ConnectorStats{Type: r.kind, State: r.state, Restarts: r.restarts, LastError: r.lastErr}
 	r.mu.Unlock()
+	s.Received, s.Records = r.received.Load(), r.records.Load()
 	s.Stored, s.Filtered, s.Invalid = r.stored.Load(), r.filtered.Load(), r.invalid.Load()
 	if hr, ok := connector.As[connector.HealthReporter](r.conn); ok {
 		h := hr.Health()

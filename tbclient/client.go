@@ -127,9 +127,11 @@ type Config struct {
 	LongestBackoff  time.Duration
 
 	// GatewayRPC carries out remote procedure calls to the gateway's own
-	// device, in order; the request's Device is empty. It returns as HandleRPC
-	// of [connector.RPCHandler] does, and [ErrMethod] for a method that it does
-	// not know. Calls of gateway_ping do not reach it. Nil knows no method.
+	// device, before the gateway is asked; the request's Device is empty. Calls
+	// of methods that begin alike, up to the first underscore, come in order. It
+	// returns as HandleRPC of [connector.RPCHandler] does, and [ErrMethod] for a
+	// method that it leaves to the gateway. Calls of gateway_ping do not reach
+	// it. Nil leaves all methods.
 	GatewayRPC func(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error)
 
 	Logger *slog.Logger // zero: slog.Default()
@@ -194,6 +196,7 @@ type Client struct {
 	unsynced []string // devices whose shared attributes are to be asked for
 	limits   limits
 	suspicion
+	lastErr error  // of the last attempt to connect
 	links   uint64 // connections so far; each has a number
 	lost    uint64 // the last connection that ended with data unacknowledged
 	noticed uint64 // the last connection whose end a caller of Publish saw
@@ -202,7 +205,12 @@ type Client struct {
 	sync chan struct{} // and while unsynced is not
 }
 
-var _ gateway.Platform = (*Client)(nil)
+var (
+	_ gateway.Platform = (*Client)(nil)
+	_ gateway.Prober   = (*Client)(nil)
+	_ gateway.Excluder = (*Client)(nil)
+	_ gateway.Renamer  = (*Client)(nil)
+)
 
 // Dial returns a client that connects to cfg.Broker when it is run.
 func Dial(cfg Config) *Client {
@@ -268,6 +276,9 @@ func (c *Client) Run(ctx context.Context, d gateway.Downlink) error {
 		if ctx.Err() != nil {
 			break
 		}
+		c.mu.Lock()
+		c.lastErr = err
+		c.mu.Unlock()
 		state.down(c.log, err)
 		if lived >= steady || lived > 0 && c.isCareful() {
 			delay.Reset()

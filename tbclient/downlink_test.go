@@ -245,7 +245,7 @@ func TestCallsToTheGatewayItselfReachTheHook(t *testing.T) {
 		"version": `"[1]"`,
 		"fail":    `{"error":"no","code":500}`,
 		"done":    `{"success":true}`,
-		"other":   `{"error":"method not found","code":404}`,
+		"other":   `{"error":"\"other\": method not found","code":404}`,
 	} {
 		reply, err := srv.CallGateway(within(t, patience), method, []int{1})
 		require.NoError(t, err)

@@ -33,6 +33,9 @@ type downlink struct {
 func (d downlink) SharedAttributes(string) []string { return d.shared }
 
 func (d downlink) HandleRPC(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+	if r.Device == "" { // of the gateway's own device
+		return telemetry.Value{}, fmt.Errorf("%q: %w", r.Method, gateway.ErrMethod)
+	}
 	if d.call == nil {
 		return telemetry.Value{}, nil
 	}

@@ -7,13 +7,15 @@ import (
 	"fmt"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/gateway"
 )
 
 // The platform tells that a device was renamed or deleted by calls to the
 // gateway's own device, whose parameters are JSON in a string.
 
 // deviceRenamed follows the new name of a device: {"old name":"new name"}.
-func (c *Client) deviceRenamed(params json.RawMessage) error {
+func (dl *downlink) deviceRenamed(params json.RawMessage) error {
+	c := dl.c
 	if c.cfg.IgnoreRenames {
 		return nil
 	}
@@ -23,24 +25,49 @@ func (c *Client) deviceRenamed(params json.RawMessage) error {
 	}
 	var errs []error
 	for from, to := range renamed {
-		name, err := c.names.rename(from, to)
+		name, err := c.rename(from, to)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		c.log.Info("device was renamed on the platform", "device", name, "platform", to)
-		c.mu.Lock()
-		if dev := c.devices[name]; dev != nil {
-			c.enqueue(name, dev) // announces it under the new name
+		if o, ok := dl.d.(gateway.DeviceObserver); ok {
+			o.DeviceRenamed(name, to)
 		}
-		c.mu.Unlock()
 	}
 	return errors.Join(errs...)
 }
 
+// rename follows the new name of a device and returns the gateway's own.
+func (c *Client) rename(from, to string) (name string, err error) {
+	if name, err = c.names.rename(from, to); err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if dev := c.devices[name]; dev != nil {
+		c.enqueue(name, dev) // announces it under the new name
+	}
+	return name, nil
+}
+
+// PlatformName implements gateway.Renamer.
+func (c *Client) PlatformName(device string) string { return c.names.platform(device) }
+
+// RenameDevice implements gateway.Renamer. It has no effect with
+// Config.IgnoreRenames.
+func (c *Client) RenameDevice(device, as string) error {
+	if c.cfg.IgnoreRenames {
+		return nil
+	}
+	_, err := c.rename(device, as)
+	return err
+}
+
 // deviceDeleted forgets a device. Its next data creates it again, under the
 // gateway's own name.
-func (c *Client) deviceDeleted(params json.RawMessage) error {
+func (dl *downlink) deviceDeleted(ctx context.Context, params json.RawMessage) error {
+	c := dl.c
 	raw := unquote(params)
 	var device string
 	if json.Unmarshal(raw, &device) != nil {
@@ -52,10 +79,13 @@ func (c *Client) deviceDeleted(params json.RawMessage) error {
 	name, err := c.names.forget(device)
 	c.log.Info("device was deleted on the platform", "device", name, "platform", device)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if dev := c.devices[name]; dev != nil {
 		dev.deleted.Store(true)
 		delete(c.devices, name)
+	}
+	c.mu.Unlock()
+	if o, ok := dl.d.(gateway.DeviceObserver); ok {
+		o.DeviceDeleted(ctx, name)
 	}
 	return err
 }

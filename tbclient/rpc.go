@@ -17,7 +17,7 @@ import (
 
 // ErrMethod says that a remote procedure call names a method that does not
 // exist. A Config.GatewayRPC returns it, or an error that wraps it.
-var ErrMethod = errors.New("method not found")
+var ErrMethod = gateway.ErrMethod
 
 // call takes a remote procedure call to a device.
 func (dl *downlink) call(payload []byte) {
@@ -81,12 +81,12 @@ func (dl *downlink) ownCall(number string, payload []byte) {
 	}
 	c.count.calls.Add(1)
 	r := connector.RPCRequest{ID: id, Method: m.Method, Params: m.Params}
-	err = dl.run(&dl.own, "", func() {
+	err = dl.run(&dl.own, ownLane(r.Method), func() {
 		if r.Method == "gateway_ping" {
 			dl.put(reply{topic: topic, payload: []byte(`{"code":200,"resp":"pong"}`)}, deadline)
 			return
 		}
-		v, err := dl.carryOut(deadline, r, c.ownMethod)
+		v, err := dl.carryOut(deadline, r, dl.ownMethod)
 		dl.put(reply{topic: topic, payload: ownResult(v, err)}, deadline)
 	})
 	if err != nil {
@@ -95,17 +95,27 @@ func (dl *downlink) ownCall(number string, payload []byte) {
 	}
 }
 
-func (c *Client) ownMethod(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
+// ownLane returns the lane of a call to the gateway's own device: what its method
+// begins with, which is usually "gateway" or a connector.
+func ownLane(method string) string {
+	prefix, _, _ := strings.Cut(method, "_")
+	return "rpc " + prefix
+}
+
+// ownMethod carries out a call to the gateway's own device.
+func (dl *downlink) ownMethod(ctx context.Context, r connector.RPCRequest) (telemetry.Value, error) {
 	switch r.Method {
 	case "gateway_device_renamed":
-		return telemetry.Value{}, c.deviceRenamed(r.Params)
+		return telemetry.Value{}, dl.deviceRenamed(r.Params)
 	case "gateway_device_deleted":
-		return telemetry.Value{}, c.deviceDeleted(r.Params)
+		return telemetry.Value{}, dl.deviceDeleted(ctx, r.Params)
 	}
-	if c.cfg.GatewayRPC == nil {
-		return telemetry.Value{}, fmt.Errorf("%q: %w", r.Method, ErrMethod)
+	if f := dl.c.cfg.GatewayRPC; f != nil {
+		if v, err := f(ctx, r); !errors.Is(err, ErrMethod) {
+			return v, err
+		}
 	}
-	return c.cfg.GatewayRPC(ctx, r)
+	return dl.d.HandleRPC(ctx, r)
 }
 
 // callReply is the reply to a call to a device.
