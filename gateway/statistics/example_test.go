@@ -1,0 +1,39 @@
+package statistics_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gridlinks/iot-gateway/gateway"
+	"github.com/gridlinks/iot-gateway/gateway/statistics"
+	"github.com/gridlinks/iot-gateway/telemetry"
+)
+
+// printer stands for a *tbclient.Client.
+type printer struct{ done context.CancelFunc }
+
+func (p printer) PublishOwn(_ context.Context, points, _ []telemetry.Point) error {
+	for _, pt := range points {
+		if pt.Key == "connectorsStats" {
+			fmt.Println(pt.Value)
+		}
+	}
+	p.done()
+	return nil
+}
+
+func ExampleCollector_Run() {
+	c := statistics.New(statistics.Config{
+		Settings: statistics.Settings{Period: time.Minute},
+		Gateway: func() gateway.Stats { // that of a *gateway.Gateway
+			return gateway.Stats{Connectors: map[string]gateway.ConnectorStats{"meters": {Received: 9, Records: 9}}}
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := c.Run(ctx, printer{cancel}); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// {"meters":{"connectorMsgsReceived":9,"storageMsgPushed":9},"meters_converter":{"convertersMsgProcessed":9,"convertersMsgDropped":0}}
+}
