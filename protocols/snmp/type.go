@@ -1,0 +1,22 @@
+package snmp
+
+import (
+	"encoding/json"
+
+	"github.com/gridlinks/iot-gateway/connector"
+)
+
+// Type returns the connector type "snmp" of configuration files, which have the form
+// described in the package comment.
+func Type() connector.Type {
+	return connector.Type{
+		Name: "snmp",
+		New: func(doc json.RawMessage, env connector.Env) (connector.Connector, error) {
+			cfg, err := load(doc, env)
+			if err != nil {
+				return nil, err
+			}
+			return New(cfg), nil
+		},
+	}
+}
