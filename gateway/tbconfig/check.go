@@ -1,9 +1,9 @@
 package tbconfig
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,24 +53,31 @@ func Check(path string, types ...connector.Type) []Problem {
 	if err != nil {
 		return []Problem{{File: path, Text: err.Error()}}
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, FileName)
-	}
+	path = mainFile(path)
+	raw, err := readText(path)
 	var f File
-	raw, err := read(path, &f)
+	if err == nil {
+		err = decode(path, raw, &f)
+	}
 	if err != nil {
 		return []Problem{readProblem(path, err)}
 	}
 	c := &checker{file: path, raw: raw, at: places(raw)}
 	dir := filepath.Dir(path)
 	quiet := slog.New(slog.DiscardHandler)
-	if _, err := f.options(dir, quiet); err != nil {
+	if err := f.prepare(os.Getenv); err != nil {
+		c.add(err)
+	}
+	if _, err := f.client(dir, quiet); err != nil {
+		c.add(err)
+	}
+	if _, err := f.policy(slog.New(c)); err != nil {
 		c.add(err)
 	}
 	if _, err := f.Storage.opener(quiet); err != nil {
 		c.add(err)
 	}
-	warnIgnored(raw, slog.New(c))
+	warnIgnored(f.ignored(false), slog.New(c))
 	for i, e := range f.Connectors {
 		c.connector(dir, set, i, e)
 	}
@@ -118,15 +125,27 @@ func (c *checker) connector(dir string, set connector.Set, i int, e Entry) {
 	file := &checker{file: c.file, raw: c.raw, at: c.at}
 	if e.Configuration != "" {
 		file.file = resolve(dir, e.Configuration)
-		raw, err := os.ReadFile(file.file)
+		raw, err := readText(file.file)
 		if err != nil {
 			c.add(fmt.Errorf("connectors[%d].configuration: %w", i, err))
 			return
 		}
-		file.raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+		file.raw = raw
 		file.at = places(file.raw)
 	}
-	if _, err := e.connector(dir, set, slog.New(file)); err != nil {
+	content := json.RawMessage(e.Inline)
+	if e.Configuration != "" {
+		content = file.raw
+	}
+	var valid json.RawMessage
+	err := decode(file.file, content, &valid)
+	if len(content) == 0 {
+		err = nil // which the connector finds
+	}
+	if err == nil {
+		_, _, err = e.connector(content, dir, set, slog.New(file))
+	}
+	if err != nil {
 		switch prefix := cmp.Or(e.Configuration, "configurationJson") + ": "; {
 		case strings.HasPrefix(err.Error(), prefix):
 			file.add(errors.New(strings.TrimPrefix(err.Error(), prefix)))

@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-
-	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 // File is the part of tb_gateway.json that this package understands.
@@ -15,10 +12,16 @@ type File struct {
 	ThingsBoard ThingsBoard `json:"thingsboard"`
 	Storage     Storage     `json:"storage"`
 	Connectors  []Entry     `json:"connectors"`
+	GRPC        GRPC        `json:"grpc"`
 
 	// HandleRenaming is where the original looks for the setting, in spite of
 	// its documentation.
 	HandleRenaming *bool `json:"handleDeviceRenaming"`
+}
+
+// GRPC is the section about connectors in other processes, which do not exist here.
+type GRPC struct {
+	Enabled bool `json:"enabled"`
 }
 
 // ThingsBoard is the section about the platform.
@@ -31,7 +34,13 @@ type ThingsBoard struct {
 	ProxyPort      int             `json:"proxy_port"` // zero: 3128
 	Security       Security        `json:"security"`
 	Provisioning   *Provisioning   `json:"provisioning"`
-	ReportStrategy *ReportStrategy `json:"reportStrategy"`
+	ReportStrategy json.RawMessage `json:"reportStrategy"` // see the documentation of report strategies
+
+	RemoteConfiguration bool       `json:"remoteConfiguration"` // see Service
+	RemoteShell         bool       `json:"remoteShell"`         // see Config.RemoteShell
+	Statistics          Statistics `json:"statistics"`
+	Filtering           Filtering  `json:"deviceFiltering"`
+	CheckSeconds        *int       `json:"checkConnectorsConfigurationInSeconds"` // absent: 60; zero: only what the system tells of changed files
 
 	HandleRenaming *bool    `json:"handleDeviceRenaming"`                 // follow renamed devices; default: true
 	Sync           *bool    `json:"syncDevicesSharedAttributesOnConnect"` // default: true
@@ -56,6 +65,21 @@ type ThingsBoard struct {
 	ConfirmSeconds float64 `json:"confirmSeconds"`
 	Protobuf       bool    `json:"protobuf"`
 	StateFolder    string  `json:"stateFolder"`
+}
+
+// Statistics says which statistics of the gateway the platform gets.
+type Statistics struct {
+	Enable        *bool  `json:"enable"`                         // absent: true
+	EnableCustom  *bool  `json:"enableCustom"`                   // absent: true
+	Period        int    `json:"statsSendPeriodInSeconds"`       // zero: 60; at least 10
+	CustomPeriod  int    `json:"customStatsSendPeriodInSeconds"` // zero: 3600
+	Configuration string `json:"configuration"`                  // the file of custom commands
+}
+
+// Filtering says which devices a connector may have.
+type Filtering struct {
+	Enable bool   `json:"enable"`
+	File   string `json:"filterFile"` // of objects deny and allow; zero: list.json
 }
 
 // Activity is about devices that have no data any more.
@@ -132,42 +156,16 @@ type Entry struct {
 	Name          string          `json:"name"`
 	Configuration string          `json:"configuration"` // the name of a file
 	Inline        json.RawMessage `json:"configurationJson"`
+	Key           json.RawMessage `json:"key"` // kept for the original
 }
 
-// ReportStrategy is a report strategy in a file.
-type ReportStrategy struct {
-	Type         string `json:"type"`
-	ReportPeriod int64  `json:"reportPeriod"` // milliseconds
-}
-
-// strategy returns the mode of a report strategy. Names may be in any case.
-func strategy(name string) (mode telemetry.ReportMode, ok bool) {
-	switch lower(name) {
-	case "on_received", "disabled", "":
-		return telemetry.OnReceived, true
-	case "on_change":
-		return telemetry.OnChange, true
-	case "on_report_period":
-		return telemetry.OnPeriod, true
-	case "on_change_or_report_period":
-		return telemetry.OnChangeOrPeriod, true
-	default:
-		return 0, false
-	}
-}
-
-// read reads and decodes the JSON file at path. Errors name the file, and the
-// line and column or the key.
-func read(path string, v any) ([]byte, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+// decode decodes the content of the JSON file at path. Errors name the file, and
+// the line and column or the key.
+func decode(path string, raw []byte, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
-		return nil, fmt.Errorf("%s%w", path, place(raw, err))
+		return fmt.Errorf("%s%w", path, place(raw, err))
 	}
-	return raw, nil
+	return nil
 }
 
 // place adds to a JSON error where in raw it is.

@@ -17,7 +17,6 @@ import (
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/gateway/tbconfig"
-	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 // write writes files to a new folder and returns it.
@@ -150,7 +149,7 @@ func TestABadConnectorStopsItselfOnly(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	for _, want := range []string{
-		"missing.json", "torn.json:2:8", "wrong.json", "value 7 is too high", "SOMETIMES",
+		"missing.json", "torn.json:2:8", "wrong.json", "value 7 is too high", "is not one of on_received",
 		"is not linked into this program (it has: echo)", "neither configuration nor configurationJson", "is used twice",
 	} {
 		require.Contains(t, out(), want)
@@ -171,7 +170,7 @@ func TestABadFileIsRefusedByKey(t *testing.T) {
 		"token":          {`{"thingsboard":{"host":"h","security":{"type":"accessToken"}},"storage":{"type":"memory"}}`, "accessToken: is missing"},
 		"certificate":    {`{"thingsboard":{"host":"h","security":{"type":"tlsPrivateKey","cert":"c.pem","privateKey":"k.pem"}},"storage":{"type":"memory"}}`, "c.pem"},
 		"ca":             {`{"thingsboard":{"host":"h","security":{"type":"tlsAccessToken","accessToken":"s3cret","caCert":"ca.pem"}},"storage":{"type":"memory"}}`, "ca.pem"},
-		"strategy":       {`{"thingsboard":{"host":"h",` + security + `,"reportStrategy":{"type":"ON_REPORT_PERIOD"}},"storage":{"type":"memory"}}`, "reportPeriod: 0"},
+		"strategy":       {`{"thingsboard":{"host":"h",` + security + `,"reportStrategy":{"type":"ON_REPORT_PERIOD","reportPeriod":0}},"storage":{"type":"memory"}}`, "thingsboard.reportStrategy.reportPeriod: is not a positive"},
 		"storage":        {`{"thingsboard":{"host":"h",` + security + `},"storage":{"type":"tape"}}`, `storage.type: "tape"`},
 		"no storage":     {`{"thingsboard":{"host":"h",` + security + `}}`, "storage.type: is missing"},
 		"overflow":       {`{"thingsboard":{"host":"h",` + security + `},"storage":{"type":"memory","overflow":"spill"}}`, `"spill"`},
@@ -198,22 +197,13 @@ func TestABadFileIsRefusedByKey(t *testing.T) {
 
 func TestSettingsWithoutEffectAreNamedOnce(t *testing.T) {
 	out := logs(t)
-	dir := write(t, map[string]string{"tb_gateway.json": `{"thingsboard":{"host":"h","remoteConfiguration":true,"statistics":{"enable":true},
+	dir := write(t, map[string]string{"tb_gateway.json": `{"thingsboard":{"host":"h","remoteShell":true,"qos":0,
 		"security":{"accessToken":"x"}},"storage":{"type":"memory"},"grpc":{"enabled":false}}`})
 	_, err := tbconfig.Load(filepath.Join(dir, "tb_gateway.json"))
 	require.NoError(t, err)
-	require.Equal(t, 1, bytes.Count([]byte(out()), []byte("thingsboard.remoteConfiguration")))
-	require.Contains(t, out(), "thingsboard.statistics.enable")
+	require.Equal(t, 1, bytes.Count([]byte(out()), []byte("thingsboard.remoteShell")))
+	require.Contains(t, out(), "thingsboard.qos")
 	require.NotContains(t, out(), "grpc.enabled")
-}
-
-func TestReportStrategies(t *testing.T) {
-	p, err := tbconfig.ReportStrategy{Type: "on_change_or_report_period", ReportPeriod: 5000}.Policy()
-	require.NoError(t, err)
-	require.Equal(t, telemetry.ReportPolicy{Mode: telemetry.OnChangeOrPeriod, Period: 5 * time.Second}, p)
-	p, err = tbconfig.ReportStrategy{Type: "DISABLED"}.Policy()
-	require.NoError(t, err)
-	require.Equal(t, telemetry.OnReceived, p.Mode)
 }
 
 func FuzzLoad(f *testing.F) {

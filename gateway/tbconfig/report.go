@@ -2,27 +2,27 @@ package tbconfig
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
-	"time"
 
+	"github.com/gridlinks/iot-gateway/internal/conf"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 func lower(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
-// Policy returns the policy that s describes. The type DISABLED reports every
-// reading, as ON_RECEIVED does.
-func (s ReportStrategy) Policy() (telemetry.ReportPolicy, error) {
-	mode, ok := strategy(s.Type)
-	if !ok {
-		return telemetry.ReportPolicy{}, fmt.Errorf("type: %q is not ON_RECEIVED, ON_CHANGE, ON_REPORT_PERIOD or ON_CHANGE_OR_REPORT_PERIOD", s.Type)
+// policy returns the report policy of the gateway. Without one every reading is
+// reported.
+func (f *File) policy(log *slog.Logger) (telemetry.ReportPolicy, error) {
+	fields := map[string]any{"reportStrategy": f.ThingsBoard.ReportStrategy}
+	doc, err := encode(fields)
+	if err != nil {
+		return telemetry.ReportPolicy{}, fmt.Errorf("thingsboard.reportStrategy: %w", err)
 	}
-	p := telemetry.ReportPolicy{Mode: mode}
-	if mode == telemetry.OnPeriod || mode == telemetry.OnChangeOrPeriod {
-		if s.ReportPeriod <= 0 {
-			return p, fmt.Errorf("reportPeriod: %d is not a positive number of milliseconds", s.ReportPeriod)
-		}
-		p.Period = time.Duration(s.ReportPeriod) * time.Millisecond
+	r := conf.NewReader(log)
+	p := conf.ReportPolicy(r.Root(doc), &telemetry.ReportPolicy{})
+	if err := r.Done(); err != nil {
+		return *p, fmt.Errorf("thingsboard.%w", err)
 	}
-	return p, nil
+	return *p, nil
 }
