@@ -13,109 +13,224 @@ import (
 // remembers. The readings of further keys are all reported.
 const maxFiltered = 100_000
 
-// A filter applies report policies. A decision to report is provisional until
-// commit, because it only counts once the reading is stored.
+// sweepEvery is how often the keys without a reading since the last time are
+// forgotten.
+const sweepEvery = 12 * time.Hour
+
+// A filter applies report policies. A decision is provisional until commit,
+// because it only counts once what is reported is stored. Times are nanoseconds
+// since its base, by a clock that does not jump.
 type filter struct {
-	entries map[pointKey]*entry
+	base    time.Time
+	devices map[string]*filtered
+	entries int
 	held    heldQueue
-	staged  []*entry
-	epoch   atomic.Uint64 // what was reported in an earlier epoch is forgotten
+	steps   []step // decisions since the last commit
+	swept   int64
+	epoch   atomic.Uint32 // what was reported in an earlier epoch is forgotten
 }
 
-type pointKey struct {
-	device, key string
-	attribute   bool
+// filtered is what a filter knows of a device.
+type filtered struct {
+	device telemetry.Device
+	keys   [2]map[string]*entry // of telemetry, and of attributes
 }
 
 // An entry is what a filter knows of a key.
 type entry struct {
-	pointKey
-	device telemetry.Device
+	of     *filtered
+	key    string
+	policy *telemetry.ReportPolicy
 
 	reported telemetry.Value
-	known    bool   // reported is set, in the epoch
-	epoch    uint64 //
-	due      time.Time
-	period   time.Duration
+	since    int64 // when it was reported
+	due      int64 // when the period is over
 
-	next     telemetry.Value // to become reported on commit
-	isStaged bool
+	held reading
 
-	reading telemetry.Value // held back, with its time
-	ts      int64
-	index   int // in the queue of held readings, from 1; 0: not held
+	epoch     uint32
+	index     int32 // in the queue, from 1; 0: not in it
+	staged    int32 // the step that reports it, from 1; 0: none
+	attribute bool
+	known     bool // reported is set, in the epoch
+	used      bool // there was a reading since the last sweep
 }
 
+// A reading is held back.
+type reading struct {
+	value telemetry.Value
+	ts    int64  // of the last one
+	wake  int64  // when it is to be reported
+	n     uint32 // how many it stands for; 0: the reported value is to be repeated
+}
+
+// A step is a decision that can be undone.
+type step struct {
+	e       *entry
+	before  reading
+	wasHeld bool
+	kind    stepKind
+	value   telemetry.Value // that is reported
+}
+
+type stepKind uint8
+
+const (
+	holdStep    stepKind = iota
+	reportStep           // of a reading
+	releaseStep          // of what is held
+	discardStep          // of what is held and cannot be sent
+)
+
+func newFilter() filter { return filter{base: time.Now()} }
+
+// at returns the filter's time.
+func (f *filter) at(now time.Time) int64 { return int64(now.Sub(f.base)) }
+
 // pass decides whether p is to be stored now. Otherwise it is dropped, or held
-// back until its period is over.
-func (f *filter) pass(d telemetry.Device, p *telemetry.Point, attribute bool, policy *telemetry.ReportPolicy, now time.Time) bool {
+// back until its time has come.
+func (f *filter) pass(d telemetry.Device, p *telemetry.Point, attribute bool, policy *telemetry.ReportPolicy, now int64) bool {
 	e := f.entry(d, p.Key, attribute)
 	if e == nil {
 		return true
 	}
-	e.period = policy.Period
-	last, known := e.last(f.epoch.Load())
-	due := !e.isStaged && !now.Before(e.due)
-	var report bool
-	switch policy.Mode {
-	case telemetry.OnChange:
-		report = !known || policy.Changed(last, p.Value)
-	case telemetry.OnPeriod:
-		report = !known || due
-	default:
-		report = !known || due || policy.Changed(last, p.Value)
-	}
+	e.policy, e.used = policy, true
+	report, wake := f.decide(e, p.Value, now)
 	switch {
 	case report:
-		f.stage(e, p.Value)
-	case policy.Mode != telemetry.OnChange:
-		f.hold(e, p)
+		f.report(e, p.Value)
+		return true
+	case wake > 0:
+		f.hold(e, p, wake)
+	case e.index > 0: // the value is what it was, so there is nothing to report
+		f.note(e, holdStep)
+		f.unhold(e)
 	}
-	return report
+	return false
 }
 
-// last returns the value that was reported last, or is about to be.
-func (e *entry) last(epoch uint64) (telemetry.Value, bool) {
-	if e.isStaged {
-		return e.next, true
+// decide reports whether v is to be reported now, or when otherwise; zero: never.
+func (f *filter) decide(e *entry, v telemetry.Value, now int64) (report bool, wake int64) {
+	p := e.policy
+	last, since, known := f.last(e, now)
+	if p.Aggregate != telemetry.AggregateLast {
+		if e.due <= now && e.held.n == 0 { // a period begins
+			e.due = now + int64(p.Period)
+		}
+		return false, e.due
 	}
-	return e.reported, e.known && e.epoch == epoch
+	due := e.due
+	if e.staged > 0 {
+		due = e.nextDue(now, f.epoch.Load())
+	}
+	again := known && p.TTL > 0 && now-since >= int64(p.TTL)
+	over := e.staged == 0 && e.due <= now
+	switch p.Mode {
+	case telemetry.OnReceived:
+		report = true
+	case telemetry.OnChange:
+		report = !known || again || p.Changed(last, v)
+	case telemetry.OnPeriod:
+		report, wake = !known || over, due
+	default:
+		report, wake = !known || over || again || p.Changed(last, v), due
+	}
+	earliest := since + int64(p.MinInterval)
+	if p.MinInterval == 0 || !known || p.Mode == telemetry.OnPeriod {
+		return report, wake
+	}
+	if report {
+		return now >= earliest, earliest
+	}
+	if wake > 0 {
+		wake = max(wake, earliest)
+	}
+	return false, wake
+}
+
+// last returns the value that was reported last, or is about to be, and when.
+func (f *filter) last(e *entry, now int64) (v telemetry.Value, since int64, known bool) {
+	if e.staged > 0 {
+		return f.steps[e.staged-1].value, now, true
+	}
+	return e.reported, e.since, e.known && e.epoch == f.epoch.Load()
 }
 
 func (f *filter) entry(d telemetry.Device, key string, attribute bool) *entry {
-	k := pointKey{d.Name, key, attribute}
-	if e, ok := f.entries[k]; ok {
-		return e
+	kind := 0
+	if attribute {
+		kind = 1
 	}
-	if len(f.entries) >= maxFiltered {
+	of := f.devices[d.Name]
+	if of != nil {
+		if e := of.keys[kind][key]; e != nil {
+			return e
+		}
+	}
+	if f.entries >= maxFiltered {
 		return nil
 	}
-	if f.entries == nil {
-		f.entries = make(map[pointKey]*entry)
+	if of == nil {
+		of = &filtered{device: telemetry.Device{Name: strings.Clone(d.Name)}}
+		if f.devices == nil {
+			f.devices = make(map[string]*filtered)
+		}
+		f.devices[of.device.Name] = of
 	}
-	k.device, k.key = strings.Clone(d.Name), strings.Clone(key)
-	e := &entry{pointKey: k, device: telemetry.Device{Name: k.device, Profile: strings.Clone(d.Profile)}}
-	f.entries[k] = e
+	if d.Profile != of.device.Profile {
+		of.device.Profile = strings.Clone(d.Profile)
+	}
+	if of.keys[kind] == nil {
+		of.keys[kind] = make(map[string]*entry)
+	}
+	e := &entry{of: of, key: strings.Clone(key), attribute: attribute}
+	of.keys[kind][e.key] = e
+	f.entries++
 	return e
 }
 
-func (f *filter) stage(e *entry, v telemetry.Value) {
-	e.next = v
-	if !e.isStaged {
-		e.isStaged = true
-		f.staged = append(f.staged, e)
-	}
+// note remembers how to undo a decision about e.
+func (f *filter) note(e *entry, kind stepKind) *step {
+	f.steps = append(f.steps, step{e: e, before: e.held, wasHeld: e.index > 0, kind: kind})
+	return &f.steps[len(f.steps)-1]
 }
 
-// hold keeps p, the latest reading of e, until the period is over.
-func (f *filter) hold(e *entry, p *telemetry.Point) {
-	if e.index == 0 || e.reading != p.Value {
-		e.reading = own(p.Value)
+// report has v reported. What is held back is older, and is superseded.
+func (f *filter) report(e *entry, v telemetry.Value) {
+	f.note(e, reportStep).value = v
+	e.staged = int32(len(f.steps))
+	f.unhold(e)
+}
+
+// hold keeps p until wake.
+func (f *filter) hold(e *entry, p *telemetry.Point, wake int64) {
+	f.note(e, holdStep)
+	before := e.held.value
+	acc, n := e.policy.Aggregate.Add(before, int(e.held.n), p.Value)
+	if acc != before {
+		acc = own(acc)
+	} else {
+		acc = before
 	}
-	e.ts = p.TS
-	if e.index == 0 {
-		heap.Push(&f.held, e)
+	e.held = reading{value: acc, ts: p.TS, wake: wake, n: uint32(n)}
+	f.enqueue(e)
+}
+
+// enqueue puts e where it belongs in the queue.
+func (f *filter) enqueue(e *entry) {
+	if e.index > 0 {
+		heap.Fix(&f.held, int(e.index-1))
+		return
 	}
+	heap.Push(&f.held, e)
+}
+
+// unhold drops what is held of e.
+func (f *filter) unhold(e *entry) {
+	if e.index > 0 {
+		heap.Remove(&f.held, int(e.index-1))
+	}
+	e.held = reading{}
 }
 
 // own returns v with memory of its own.
@@ -128,94 +243,177 @@ func own(v telemetry.Value) telemetry.Value {
 }
 
 // commit makes the decisions since the last commit count.
-func (f *filter) commit(now time.Time) {
-	epoch := f.epoch.Load()
-	for i, e := range f.staged {
-		if e.reported != e.next {
-			e.reported = own(e.next)
+func (f *filter) commit(now int64) {
+	for i := range f.steps {
+		s := &f.steps[i]
+		switch s.kind {
+		case releaseStep:
+			f.unhold(s.e)
+			f.reported(s, now)
+		case reportStep:
+			f.reported(s, now)
+		case discardStep:
+			f.unhold(s.e)
 		}
-		if !now.Before(e.due) || e.epoch != epoch {
-			e.due = now.Add(e.period)
-		}
-		e.known, e.epoch, e.isStaged, e.next = true, epoch, false, telemetry.Value{}
-		if e.index > 0 {
-			heap.Remove(&f.held, e.index-1)
-		}
-		f.staged[i] = nil
+		*s = step{}
 	}
-	f.staged = f.staged[:0]
+	f.steps = f.steps[:0]
+}
+
+// reported notes that the value of s was.
+func (f *filter) reported(s *step, now int64) {
+	e, epoch := s.e, f.epoch.Load()
+	e.due = e.nextDue(now, epoch)
+	if e.reported != s.value {
+		e.reported = own(s.value)
+	}
+	e.since, e.known, e.epoch, e.staged = now, true, epoch, 0
+	if e.policy.Repeat && e.index == 0 {
+		e.held = reading{wake: e.due}
+		f.enqueue(e)
+	}
+}
+
+// nextDue returns when the period is over in which there is a report now. Periods
+// follow one another without a gap, unless there was none for a whole one.
+func (e *entry) nextDue(now int64, epoch uint32) int64 {
+	period := int64(e.policy.Period)
+	switch late := now - e.due; {
+	case !e.known || e.epoch != epoch || late >= period:
+		return now + period
+	case late >= 0:
+		return e.due + period
+	default:
+		return e.due
+	}
 }
 
 // rollback undoes the decisions since the last commit.
 func (f *filter) rollback() {
-	for i, e := range f.staged {
-		e.isStaged, e.next = false, telemetry.Value{}
-		f.staged[i] = nil
+	for i := len(f.steps) - 1; i >= 0; i-- {
+		s := &f.steps[i]
+		e := s.e
+		e.held, e.staged = s.before, 0
+		switch {
+		case s.wasHeld:
+			f.enqueue(e)
+		case e.index > 0:
+			heap.Remove(&f.held, int(e.index-1))
+		}
+		*s = step{}
 	}
-	f.staged = f.staged[:0]
+	f.steps = f.steps[:0]
 }
 
 // forget makes the next reading of every key news. Unlike the other methods it
 // may be called at any time.
 func (f *filter) forget() { f.epoch.Add(1) }
 
-// due returns when the first held reading is to be reported.
-func (f *filter) due() (time.Time, bool) {
+// wake returns when the first of what is held is to be reported.
+func (f *filter) wake() (at int64, ok bool) {
 	if len(f.held) == 0 {
-		return time.Time{}, false
+		return 0, false
 	}
-	return f.held[0].due, true
+	return f.held[0].held.wake, true
 }
 
-// stageHeld adds to b the held readings that which selects, to be committed
-// when b is stored.
-func (f *filter) stageHeld(b *telemetry.Batch, which func(*entry) bool) {
-	device := ""
+// release adds to b what is held and selected by which, to be committed when b
+// is stored. What has to be stamped gets the time ts. It returns how many values
+// are dropped because they cannot be sent.
+func (f *filter) release(b *telemetry.Batch, which func(*entry) bool, now, ts int64) (invalid uint64) {
+	var device *filtered
 	for _, e := range f.held {
-		if !which(e) {
+		repeated := e.held.n == 0
+		if !which(e) || repeated && e.held.wake > now {
 			continue
 		}
-		if e.device.Name != device {
-			device = e.device.Name
-			b.Device(device, e.device.Profile)
+		p := telemetry.Point{Key: e.key, Value: e.reported, TS: ts}
+		if !repeated {
+			p.Value, p.TS = e.policy.Aggregate.Result(e.held.value, int(e.held.n)), e.held.ts
 		}
-		p := telemetry.Point{Key: e.key, Value: e.reading, TS: e.ts}
+		if !p.Value.Valid() {
+			f.note(e, discardStep)
+			invalid++
+			continue
+		}
+		if e.of != device {
+			device = e.of
+			b.Device(device.device.Name, device.device.Profile)
+		}
 		if e.attribute {
 			b.AddAttribute(p)
 		} else {
 			b.AddTelemetry(p)
 		}
-		f.stage(e, e.reading)
+		f.note(e, releaseStep).value = p.Value
+	}
+	return invalid
+}
+
+// silence ends all repetitions, until there is a reading again.
+func (f *filter) silence() {
+	for i := len(f.held) - 1; i >= 0; i-- {
+		if e := f.held[i]; e.held.n == 0 {
+			heap.Remove(&f.held, i)
+			e.held = reading{}
+		}
 	}
 }
 
 // drop forgets a device.
 func (f *filter) drop(device string) {
-	for k, e := range f.entries {
-		if k.device != device {
-			continue
+	of := f.devices[device]
+	if of == nil {
+		return
+	}
+	delete(f.devices, device)
+	for _, keys := range of.keys {
+		for _, e := range keys {
+			f.unhold(e)
 		}
-		if e.index > 0 {
-			heap.Remove(&f.held, e.index-1)
-		}
-		delete(f.entries, k)
+		f.entries -= len(keys)
 	}
 }
 
-// heldQueue is a heap of the entries with a held reading, by when it is due.
+// sweep forgets, now and then, the keys without readings.
+func (f *filter) sweep(now int64) {
+	if now-f.swept < int64(sweepEvery) {
+		return
+	}
+	f.swept = now
+	for name, of := range f.devices {
+		left := 0
+		for _, keys := range of.keys {
+			for key, e := range keys {
+				if !e.used && e.held.n == 0 {
+					f.unhold(e)
+					delete(keys, key)
+					f.entries--
+				}
+				e.used = false
+			}
+			left += len(keys)
+		}
+		if left == 0 {
+			delete(f.devices, name)
+		}
+	}
+}
+
+// heldQueue is a heap of the entries that hold something, by when it is due.
 type heldQueue []*entry
 
 func (q heldQueue) Len() int           { return len(q) }
-func (q heldQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q heldQueue) Less(i, j int) bool { return q[i].held.wake < q[j].held.wake }
 func (q heldQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i+1, j+1
+	q[i].index, q[j].index = int32(i+1), int32(j+1)
 }
 
 func (q *heldQueue) Push(x any) {
 	e := x.(*entry)
 	*q = append(*q, e)
-	e.index = len(*q)
+	e.index = int32(len(*q))
 }
 
 func (q *heldQueue) Pop() any {

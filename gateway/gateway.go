@@ -274,7 +274,9 @@ func (g *Gateway) SetReportPolicy(p telemetry.ReportPolicy) error {
 	rs := slices.Collect(maps.Values(g.connectors))
 	g.mu.Unlock()
 	for _, r := range rs {
-		r.host.renew()
+		if r.policy == nil {
+			r.host.renew()
+		}
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *source) Sync(ctx context.Context, upTo uint64) error {
 var _ connector.Host = (*host)(nil)
 
 func newHost(r *running) *host {
-	return &host{r: r, sem: make(chan struct{}, 1)}
+	return &host{r: r, sem: make(chan struct{}, 1), filter: newFilter()}
 }
 
 func (h *host) lock(ctx context.Context) error {
@@ -80,11 +80,12 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 	defer h.unlock()
 	now := time.Now()
 	h.r.received.Add(1)
+	h.filter.sweep(h.filter.at(now))
 	tally, err := h.admit(b, now)
 	h.r.invalid.Add(tally.invalid)
 	h.r.filtered.Add(tally.filtered)
 	if h.out.Empty() {
-		h.filter.commit(now)
+		h.filter.commit(h.filter.at(now))
 		h.arm(now)
 		return connector.Receipt{}, err
 	}
@@ -112,7 +113,7 @@ func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, er
 		}
 		return connector.Receipt{}, err
 	}
-	h.filter.commit(now)
+	h.filter.commit(h.filter.at(now))
 	h.arm(now)
 	h.r.records.Add(1)
 	h.r.stored.Add(uint64(h.out.Len()))
@@ -139,7 +140,9 @@ func (h *host) admit(b *telemetry.Batch, now time.Time) (t tally, err error) {
 			err = errNoName
 			continue
 		}
-		h.admitGroup(g, now, &t)
+		more := h.admitGroup(g, now)
+		t.invalid += more.invalid
+		t.filtered += more.filtered
 	}
 	if !h.out.Empty() {
 		err = nil
@@ -147,17 +150,20 @@ func (h *host) admit(b *telemetry.Batch, now time.Time) (t tally, err error) {
 	return t, err
 }
 
-func (h *host) admitGroup(g *telemetry.Group, now time.Time, t *tally) {
+// admission is the admission of one group.
+type admission struct {
+	*telemetry.Group
+	policy *telemetry.ReportPolicy // of the points without one; may be nil
+	at     int64                   // the filter's time
+	begun  bool                    // the group has a point in h.out
+	tally
+}
+
+func (h *host) admitGroup(g *telemetry.Group, now time.Time) tally {
 	device := h.r.g.heard(g.Device, h.r, now)
 	device.messages.Add(1)
 	device.points.Add(uint64(len(g.Telemetry) + len(g.Attributes)))
-	begun := false
-	begin := func() {
-		if !begun {
-			h.out.Device(g.Device.Name, g.Device.Profile)
-			begun = true
-		}
-	}
+	a := admission{Group: g, policy: h.r.policyOf(g.Device.Name), at: h.filter.at(now)}
 	stamp := int64(0)
 	for j := range g.Telemetry {
 		p := g.Telemetry[j]
@@ -167,40 +173,42 @@ func (h *host) admitGroup(g *telemetry.Group, now time.Time, t *tally) {
 			}
 			p.TS = stamp
 		}
-		if h.passes(g, &p, false, now, t) {
-			begin()
+		if h.passes(&a, &p, false) {
 			h.out.AddTelemetry(p)
 		}
 	}
 	for j := range g.Attributes {
 		p := g.Attributes[j]
-		if h.passes(g, &p, true, now, t) {
-			begin()
+		if h.passes(&a, &p, true) {
 			h.out.AddAttribute(p)
 		}
 	}
+	return a.tally
 }
 
-func (h *host) passes(g *telemetry.Group, p *telemetry.Point, attribute bool, now time.Time, t *tally) bool {
+// passes decides whether p is to be stored now. If so, the group is begun.
+func (h *host) passes(a *admission, p *telemetry.Point, attribute bool) bool {
 	if p.Key == "" || !p.Value.Valid() {
-		t.invalid++
+		a.invalid++
 		return false
 	}
 	policy := p.Report
 	if policy == nil {
-		policy = h.r.policy
+		policy = a.policy
 	}
-	if policy == nil {
-		policy = h.r.g.policy.Load()
+	if policy != nil {
+		policy = policy.Of(attribute)
+		all := policy.Mode == telemetry.OnReceived && policy.MinInterval == 0
+		if !all && !h.filter.pass(a.Device, p, attribute, policy, a.at) {
+			a.filtered++
+			return false
+		}
 	}
-	if policy == nil || policy.Mode == telemetry.OnReceived {
-		return true
+	if !a.begun {
+		h.out.Device(a.Device.Name, a.Device.Profile)
+		a.begun = true
 	}
-	if h.filter.pass(g.Device, p, attribute, policy, now) {
-		return true
-	}
-	t.filtered++
-	return false
+	return true
 }
 
 // Ready implements connector.Host.
@@ -233,7 +241,7 @@ func (h *host) leave(ctx context.Context, name string) error {
 		return err
 	}
 	defer h.unlock()
-	err := h.release(ctx, func(e *entry) bool { return e.device.Name == name })
+	err := h.release(ctx, func(e *entry) bool { return e.of.device.Name == name })
 	if err == nil {
 		h.filter.drop(name)
 	}
@@ -288,6 +296,7 @@ func (h *host) end(ctx context.Context) {
 	if err := h.release(ctx, func(*entry) bool { return true }); err != nil {
 		h.r.log.Warn("readings held back by the report policy are lost", "error", err)
 	}
+	h.filter.silence()
 }
 
 // arm sets the timer to when the filter has something due.
@@ -295,13 +304,13 @@ func (h *host) arm(now time.Time) {
 	if h.timer == nil {
 		return
 	}
-	switch due, ok := h.filter.due(); {
+	switch wake, ok := h.filter.wake(); {
 	case !ok:
 		h.timer.Stop()
 	case h.renewed.Load():
 		h.timer.Reset(0)
 	default:
-		h.timer.Reset(due.Sub(now))
+		h.timer.Reset(time.Duration(wake - h.filter.at(now)))
 	}
 }
 
@@ -325,11 +334,12 @@ func (h *host) flushDue() {
 	if h.timer == nil {
 		return
 	}
-	now := time.Now()
+	now := h.filter.at(time.Now())
+	h.filter.sweep(now)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	all := h.renewed.Swap(false)
-	err := h.release(ctx, func(e *entry) bool { return all || !e.due.After(now) })
+	err := h.release(ctx, func(e *entry) bool { return all || e.held.wake <= now })
 	if err != nil {
 		h.renewed.CompareAndSwap(false, all)
 		h.r.log.Warn("readings held back by the report policy were not stored, will try again", "error", err)
@@ -341,8 +351,9 @@ func (h *host) flushDue() {
 func (h *host) release(ctx context.Context, which func(*entry) bool) error {
 	now := time.Now()
 	h.out.Reset()
-	h.filter.stageHeld(&h.out, which)
+	h.r.invalid.Add(h.filter.release(&h.out, which, h.filter.at(now), now.UnixMilli()))
 	if h.out.Empty() {
+		h.filter.commit(h.filter.at(now))
 		h.arm(now)
 		return nil
 	}

@@ -145,16 +145,22 @@ func WithPolicy(p telemetry.ReportPolicy) ConnectorOption {
 	}
 }
 
-func checkPolicy(p *telemetry.ReportPolicy) error {
-	switch p.Mode {
-	case telemetry.OnReceived, telemetry.OnChange:
-		return nil
-	case telemetry.OnPeriod, telemetry.OnChangeOrPeriod:
-		if p.Period <= 0 {
-			return fmt.Errorf("gateway: report policy: period %v is not positive", p.Period)
+// WithDevicePolicy sets the report policy of one of the connector's devices.
+func WithDevicePolicy(device string, p telemetry.ReportPolicy) ConnectorOption {
+	return func(r *running) {
+		if err := checkPolicy(&p); err != nil {
+			r.err = errors.Join(r.err, fmt.Errorf("device %q: %w", device, err))
 		}
-		return nil
-	default:
-		return fmt.Errorf("gateway: report policy: unknown mode %d", p.Mode)
+		if r.own == nil {
+			r.own = make(map[string]*telemetry.ReportPolicy)
+		}
+		r.own[device] = &p
 	}
+}
+
+func checkPolicy(p *telemetry.ReportPolicy) error {
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return nil
 }

@@ -65,7 +65,8 @@ type running struct {
 	log    *slog.Logger
 	kind   string // the type, as in the configuration
 	policy *telemetry.ReportPolicy
-	err    error // what is wrong with its options
+	own    map[string]*telemetry.ReportPolicy // of devices
+	err    error                              // what is wrong with its options
 	host   *host
 	counters
 
@@ -83,6 +84,19 @@ func newRunning(g *Gateway, name string, c connector.Connector) *running {
 	r := &running{g: g, name: name, conn: c, log: g.log.With("connector", name)}
 	r.host = newHost(r)
 	return r
+}
+
+// policyOf returns the policy of a device, which may be nil.
+func (r *running) policyOf(device string) *telemetry.ReportPolicy {
+	if r.own != nil {
+		if p := r.own[device]; p != nil {
+			return p
+		}
+	}
+	if r.policy != nil {
+		return r.policy
+	}
+	return r.g.policy.Load()
 }
 
 // start begins to run the connector. It may be called again when that has ended.

@@ -170,6 +170,16 @@ func TestReportPolicy(t *testing.T) {
 		`{"sendDataOnlyOnChange": true}`: {Mode: telemetry.OnChange},
 		`{"reportStrategy": {"type": "ON_CHANGE_OR_REPORT_PERIOD", "reportPeriod": 500}}`: {Mode: telemetry.OnChangeOrPeriod, Period: 500 * time.Millisecond},
 		`{"reportStrategy": {"type": "DISABLED"}}`:                                        {Mode: telemetry.OnReceived, Period: 10 * time.Second},
+		`{"reportStrategy": {"type": "on_change", "ttl": 60, "deadband": 0.5, "deadbandPercent": "1", "minReportPeriod": 1500, "attributes": {"type": "ON_RECEIVED", "reportPeriod": 1}}}`: {
+			Mode: telemetry.OnChange, Period: 10 * time.Second, TTL: time.Minute, Deadband: 0.5, DeadbandPercent: 1, MinInterval: 1500 * time.Millisecond,
+			Attributes: &telemetry.ReportPolicy{Period: time.Millisecond},
+		},
+		// What has no effect is logged.
+		`{"reportStrategy": {"type": "ON_CHANGE", "aggregationFunction": "SUM", "repeat": true}}`:         {Mode: telemetry.OnChange, Period: 10 * time.Second},
+		`{"reportStrategy": {"type": "ON_REPORT_PERIOD", "aggregationFunction": "avg", "repeat": true}}`:  {Mode: telemetry.OnPeriod, Period: 10 * time.Second, Aggregate: telemetry.AggregateAvg},
+		`{"reportStrategy": {"type": "ON_REPORT_PERIOD", "aggregationFunction": "avg"}}`:                  {Mode: telemetry.OnPeriod, Period: 10 * time.Second, Aggregate: telemetry.AggregateAvg},
+		`{"reportStrategy": {"type": "ON_REPORT_PERIOD", "aggregationFunction": "COUNT"}}`:                {Mode: telemetry.OnPeriod, Period: 10 * time.Second, Aggregate: telemetry.AggregateCount},
+		`{"reportStrategy": {"type": "ON_REPORT_PERIOD", "aggregationFunction": "NONE", "repeat": true}}`: {Mode: telemetry.OnPeriod, Period: 10 * time.Second, Repeat: true},
 	} {
 		o, r := root(doc)
 		assert.Equal(t, want, *conf.ReportPolicy(o, outer), doc)
@@ -178,6 +188,19 @@ func TestReportPolicy(t *testing.T) {
 	o, r := root(`{"reportStrategy": {"type": "SOMETIMES", "reportPeriod": 0}}`)
 	conf.ReportPolicy(o, nil)
 	assert.ErrorContains(t, r.Done(), "reportStrategy.type:")
+	for doc, want := range map[string]string{
+		`{"type": "ON_REPORT_PERIOD", "reportPeriod": 0}`:               "reportStrategy.reportPeriod:",
+		`{"type": "ON_REPORT_PERIOD", "aggregationFunction": "MEDIAN"}`: "reportStrategy.aggregationFunction:",
+		`{"deadband": -1}`:            "reportStrategy.deadband:",
+		`{"ttl": -1}`:                 "reportStrategy.ttl:",
+		`{"minReportPeriod": "soon"}`: "reportStrategy.minReportPeriod:",
+		`{"attributes": {"type": "ON_REPORT_PERIOD", "reportPeriod": 0}}`: "reportStrategy.attributes.reportPeriod:",
+	} {
+		o, r := root(`{"reportStrategy": ` + doc + `}`)
+		p := conf.ReportPolicy(o, nil)
+		assert.ErrorContains(t, r.Done(), want, doc)
+		assert.NoError(t, p.Check(), "what is left can be used: %s", doc)
+	}
 }
 
 func FuzzReader(f *testing.F) {
