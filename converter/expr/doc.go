@@ -38,6 +38,9 @@
 // [Reference] is the mode in which a [Scratch] converts as the Python gateway
 // does instead.
 //
+// [Fields] finds the values of many paths in one pass, for messages of which only
+// little is of interest.
+//
 // # Times
 //
 // [TimeField] finds the time of a message, and [TimeFormat] reads it: numbers by

@@ -84,9 +84,10 @@ func (s *Scratch) Value(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
 	case fastjson.TypeString:
 		return s.Text(v.GetStringBytes(), t)
 	case fastjson.TypeNumber:
-		return s.number(v, t)
+		s.buf = v.MarshalTo(s.buf[:0])
+		return s.numeral(s.buf, t)
 	case fastjson.TypeTrue, fastjson.TypeFalse:
-		return s.boolean(v, t)
+		return s.boolean(v.Type() == fastjson.TypeTrue, t)
 	default:
 		return s.document(v, t)
 	}
@@ -130,30 +131,29 @@ func (s *Scratch) String(tpl *Template, root *fastjson.Value) (string, bool) {
 	return s.Strings.String(text), true
 }
 
-func (s *Scratch) number(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
-	s.buf = v.MarshalTo(s.buf[:0])
-	if c := s.buf[0]; c != '-' && !isDigit(c) {
+// numeral converts a number of JSON. It does not retain b, which may be s.buf.
+func (s *Scratch) numeral(b []byte, t Type) (telemetry.Value, Outcome) {
+	if c := b[0]; c != '-' && !isDigit(c) {
 		return telemetry.Value{}, Missing // the parser lets nan and inf pass
 	}
 	switch t {
 	case Auto, JSON:
-		if n, ok := integer(s.buf); ok {
+		if n, ok := integer(b); ok {
 			return telemetry.Int(n), Converted
 		}
-		if f, err := strconv.ParseFloat(string(s.buf), 64); err == nil && !wholeText(s.buf) {
+		if f, ok := parseFloat(b); ok && !wholeText(b) && !math.IsInf(f, 0) {
 			return telemetry.Float(f), Converted
 		}
-		return telemetry.String(s.Strings.String(s.buf)), Kept
+		return telemetry.String(s.Strings.String(b)), Kept
 	case String:
-		s.buf = normalizeNumber(s.buf, 0)
+		s.buf = normalizeNumber(append(s.buf[:0], b...), 0)
 		return telemetry.String(s.Strings.String(s.buf)), Converted
 	default:
-		return s.Text(s.buf, t)
+		return s.Text(b, t)
 	}
 }
 
-func (s *Scratch) boolean(v *fastjson.Value, t Type) (telemetry.Value, Outcome) {
-	on := v.Type() == fastjson.TypeTrue
+func (s *Scratch) boolean(on bool, t Type) (telemetry.Value, Outcome) {
 	switch t {
 	case Auto, JSON, Bool:
 		return telemetry.Bool(on), Converted
@@ -233,6 +233,9 @@ func truncate(f float64) (int64, bool) {
 
 // integer reads a decimal integer that fits 64 bits.
 func integer(b []byte) (int64, bool) {
+	if d, ok := readDecimal(b); ok {
+		return d.digits, !d.point
+	}
 	if len(b) > 20 || !wholeText(b) {
 		return 0, false // an error of strconv would cost an allocation
 	}
@@ -255,6 +258,11 @@ func wholeText(b []byte) bool {
 // parseFloat reads a number as Python's float does: blanks around it and single
 // underscores between digits are allowed, hexadecimal is not.
 func parseFloat(b []byte) (float64, bool) {
+	if d, ok := readDecimal(b); ok {
+		if f, exact := d.float(); exact {
+			return f, true
+		}
+	}
 	if f, err := strconv.ParseFloat(string(b), 64); err == nil && !slices.ContainsFunc(b, isHexMark) {
 		return f, true
 	}

@@ -12,19 +12,24 @@ import (
 	"github.com/gridlinks/iot-gateway/converter/expr"
 )
 
-// A document is a parsed message and the memory to take values out of it.
+// A document is a message and the memory to take values out of it: those that were
+// found in it, or the whole, parsed.
 type document struct {
+	scanned bool // found counts, and root is nil
+	found   expr.Found
+	times   []int64 // by time series, of found
+
 	parser  fastjson.Parser
+	root    *fastjson.Value // nil: the payload is not JSON
 	scratch expr.Scratch
 	args    []expr.Operand
-	root    *fastjson.Value // nil: the payload is not JSON
 }
 
 // parse parses payload, of which bytes that are not UTF-8 are left out. Values
 // that nobody takes are not looked at closely: a malformed number costs only what
 // is made of it.
 func (d *document) parse(payload []byte) error {
-	d.root = nil
+	d.scanned, d.root = false, nil
 	text := validUTF8(payload)
 	root, err := d.parser.ParseBytes(text)
 	if err != nil {
@@ -40,6 +45,7 @@ type nameExpr struct {
 	constant bool
 	legacy   bool           // placeholders without a value stay
 	template *expr.Template // nil: topic counts
+	field    *expr.Field    // template, if it can be found without parsing the message
 	topic    *topicExpr
 }
 
@@ -61,15 +67,28 @@ func (p problems) name(key string, e Expression, whole bool) *nameExpr {
 	return n
 }
 
-// resolve returns the text that the expression yields for a message.
-func (n *nameExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic string) (string, bool) {
+// addFields adds the expression to what is looked for in messages. It reports false if
+// it needs the whole message.
+func (n *nameExpr) addFields(f *expr.Fields) (ok bool) {
+	if n.topic != nil || n.constant {
+		return true
+	}
+	n.field, ok = f.AddTemplate(n.template)
+	return ok
+}
+
+// resolve returns the text that the expression yields for root, which is doc or an
+// element of it.
+func (n *nameExpr) resolve(doc *document, root *fastjson.Value, topic string) (string, bool) {
 	switch {
 	case n.topic != nil:
 		return n.topic.find(topic)
 	case n.constant:
 		return n.text, true
+	case doc.scanned:
+		return doc.scratch.FieldString(n.field, &doc.found)
 	}
-	text, ok := scratch.String(n.template, root)
+	text, ok := doc.scratch.String(n.template, root)
 	if !ok && n.legacy {
 		return legacyName(n.template, root), true
 	}
@@ -151,12 +170,12 @@ func (p problems) device(d DeviceInfo, whole bool) deviceExpr {
 
 // resolve returns the device that a message is about. Without a name there is
 // none.
-func (d deviceExpr) resolve(scratch *expr.Scratch, root *fastjson.Value, topic string) (name, profile string, err error) {
-	name, ok := d.name.resolve(scratch, root, topic)
+func (d deviceExpr) resolve(doc *document, root *fastjson.Value, topic string) (name, profile string, err error) {
+	name, ok := d.name.resolve(doc, root, topic)
 	if !ok || name == "" {
 		return "", "", d.name.missing("device name")
 	}
-	if profile, ok = d.profile.resolve(scratch, root, topic); !ok {
+	if profile, ok = d.profile.resolve(doc, root, topic); !ok {
 		return "", "", d.profile.missing("device profile")
 	}
 	return name, profile, nil

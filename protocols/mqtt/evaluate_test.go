@@ -93,7 +93,8 @@ func TestEvaluatingAllocatesNothing(t *testing.T) {
 		t.Skip("the race detector makes sync.Pool allocate")
 	}
 	c := newJSON(t, mqtt.JSONConfig{Evaluate: true, Timeseries: []mqtt.Datapoint{
-		{Key: key("f"), Type: "double", Value: "${temperature} * 9 / 5 + 32"}, {Key: key("s"), Type: "string", Value: "${status}"},
+		{Key: key("f"), Type: "double", Value: "${temperature} * 9 / 5 + 32"},
+		{Key: key("s"), Type: "string", Value: "${status}"},
 		{Key: key("hot"), Type: "boolean", Value: "${temperature} > 80 and ${on}"},
 	}})
 	var out telemetry.Batch

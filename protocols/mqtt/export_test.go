@@ -55,3 +55,10 @@ func RouterLookup(filters []string) func(topic string) int {
 	r.reduce()
 	return func(topic string) int { return len(r.lookup(topic, 0).targets) }
 }
+
+// Scans reports whether a converter of JSON finds what it converts without parsing
+// the message.
+func Scans(c UplinkConverter) bool { return c.(*jsonConverter).fields != nil }
+
+// ParseAll makes a converter of JSON parse every message.
+func ParseAll(c UplinkConverter) { c.(*jsonConverter).fields = nil }

@@ -77,18 +77,22 @@ type jsonConverter struct {
 	useReceivedTime bool
 	compatible      bool
 
-	messageTime *expr.TimeField // of a key that names no field
-	strings     expr.Interner
-	documents   sync.Pool
+	messageTime  *expr.TimeField // of a key that names no field
+	fields       *expr.Fields    // all that is converted; nil: that needs the whole message
+	messageField *expr.FieldTime // messageTime, of fields
+	strings      expr.Interner
+	documents    sync.Pool
 }
 
 type jsonPoint struct {
-	key     *nameExpr
-	value   *expr.Template
-	formula *formula // nil: value is not evaluated
-	typ     expr.Type
-	time    *expr.TimeField // nil: the message's
-	report  *telemetry.ReportPolicy
+	key       *nameExpr
+	value     *expr.Template
+	field     *expr.Field // value, if it is found without parsing the message
+	formula   *formula    // nil: value is not evaluated
+	typ       expr.Type
+	time      *expr.TimeField // nil: the message's
+	timeField *expr.FieldTime // time, if it is found without parsing the message
+	report    *telemetry.ReportPolicy
 }
 
 // NewJSON returns a converter of JSON messages. An error names all that is wrong
@@ -118,12 +122,78 @@ func compileJSON(cfg JSONConfig, p problems) *jsonConverter {
 	for i, d := range cfg.Timeseries {
 		c.timeseries = append(c.timeseries, compilePoint(d, cfg, p.item("timeseries", i)))
 	}
+	if f := new(expr.Fields); c.addFields(f) {
+		c.fields = f
+	}
 	mode := expr.Recommended
 	if cfg.Compatible {
 		mode = expr.Reference
 	}
 	c.documents.New = func() any { return &document{scratch: expr.Scratch{Strings: &c.strings, Mode: mode}} }
 	return c
+}
+
+// addFields adds all that c converts to what is looked for in messages. It reports false
+// if that needs the whole message.
+func (c *jsonConverter) addFields(f *expr.Fields) bool {
+	if c.compatible || c.allAttributes || c.allTimeseries || !c.device.name.addFields(f) || !c.device.profile.addFields(f) {
+		return false
+	}
+	for i := range c.attributes {
+		if !c.attributes[i].addFields(f) {
+			return false
+		}
+	}
+	for i := range c.timeseries {
+		pt := &c.timeseries[i]
+		if !pt.addFields(f) {
+			return false
+		}
+		if pt.time == nil {
+			continue
+		}
+		var ok bool
+		if pt.timeField, ok = f.AddTime(pt.time); !ok {
+			return false
+		}
+	}
+	c.messageField, _ = f.AddTime(c.messageTime)
+	return true
+}
+
+func (pt *jsonPoint) addFields(f *expr.Fields) (ok bool) {
+	if pt.formula != nil || !pt.key.addFields(f) {
+		return false
+	}
+	pt.field, ok = f.AddTemplate(pt.value)
+	return ok
+}
+
+// scan looks for all that c converts in a message. It reports false if that needs
+// the whole message.
+func (c *jsonConverter) scan(doc *document, payload []byte) bool {
+	if c.fields == nil || !c.fields.Scan(validUTF8(payload), &doc.found) {
+		return false
+	}
+	doc.times = doc.times[:0]
+	if c.useReceivedTime || len(c.timeseries) == 0 {
+		return true
+	}
+	message, unread, _ := c.messageField.Read(&doc.found)
+	for i := range c.timeseries {
+		ts := message
+		if field := c.timeseries[i].timeField; field != nil {
+			var ok bool
+			if ts, _, ok = field.Read(&doc.found); !ok {
+				return false
+			}
+		}
+		doc.times = append(doc.times, ts)
+	}
+	if unread {
+		c.times.Add(1)
+	}
+	return true
 }
 
 func compilePoint(d Datapoint, cfg JSONConfig, p problems) jsonPoint {
@@ -152,6 +222,9 @@ var errShape = errors.New("payload is neither a JSON object nor an array of them
 func (c *jsonConverter) ConvertUplink(m Message, out *telemetry.Batch) error {
 	doc := c.documents.Get().(*document)
 	defer c.documents.Put(doc)
+	if doc.scanned = c.scan(doc, m.Payload); doc.scanned {
+		return c.convert(doc, nil, m.Topic, out)
+	}
 	if err := doc.parse(m.Payload); err != nil {
 		return err
 	}
@@ -189,9 +262,9 @@ func (c *jsonConverter) convertItems(doc *document, topic string, out *telemetry
 	return nil
 }
 
-// convert converts root, which is doc or an element of it.
+// convert converts root, which is doc or an element of it, and nil if doc was scanned.
 func (c *jsonConverter) convert(doc *document, root *fastjson.Value, topic string, out *telemetry.Batch) error {
-	name, profile, err := c.device.resolve(&doc.scratch, root, topic)
+	name, profile, err := c.device.resolve(doc, root, topic)
 	if err != nil {
 		return err
 	}
@@ -217,7 +290,7 @@ func (c *jsonConverter) convert(doc *document, root *fastjson.Value, topic strin
 // gives that of the first one that has a time to all that follow it.
 func (c *jsonConverter) series(doc *document, root *fastjson.Value, topic string, out *telemetry.Batch) {
 	var message int64
-	if !c.useReceivedTime && !c.compatible {
+	if !c.useReceivedTime && !c.compatible && !doc.scanned {
 		message = c.read(c.messageTime, root)
 	}
 	for i := range c.timeseries {
@@ -226,14 +299,19 @@ func (c *jsonConverter) series(doc *document, root *fastjson.Value, topic string
 		if !ok {
 			continue
 		}
-		p.TS = message
 		switch {
 		case c.useReceivedTime:
-		case c.compatible && message == 0:
-			message = c.read(pt.time, root)
+		case doc.scanned:
+			p.TS = doc.times[i]
+		case c.compatible:
+			if message == 0 {
+				message = c.read(pt.time, root)
+			}
 			p.TS = message
-		case !c.compatible && pt.time != nil:
+		case pt.time != nil:
 			p.TS = c.read(pt.time, root)
+		default:
+			p.TS = message
 		}
 		out.AddTelemetry(p)
 	}
@@ -254,16 +332,19 @@ func (c *jsonConverter) read(f *expr.TimeField, root *fastjson.Value) int64 {
 
 // point converts one key. It reports false if the key or its value is missing.
 func (c *jsonConverter) point(pt *jsonPoint, doc *document, root *fastjson.Value, topic string) (telemetry.Point, bool) {
-	key, ok := pt.key.resolve(&doc.scratch, root, topic)
+	key, ok := pt.key.resolve(doc, root, topic)
 	if !ok || key == "" {
 		c.missing.Add(1)
 		return telemetry.Point{}, false
 	}
 	var v telemetry.Value
 	var outcome expr.Outcome
-	if pt.formula != nil {
+	switch {
+	case doc.scanned:
+		v, outcome = doc.scratch.Field(pt.field, &doc.found, pt.typ)
+	case pt.formula != nil:
 		v, outcome = pt.formula.convert(doc, root, pt.typ)
-	} else {
+	default:
 		v, outcome = doc.scratch.Template(pt.value, root, pt.typ)
 	}
 	switch outcome {

@@ -88,7 +88,7 @@ func (r *run) startRequest(t target, m Message) error {
 	default:
 		device = r.c.plan.attributes[t.index].device
 	}
-	name, profile, err := device.resolve(&doc.scratch, doc.root, m.Topic)
+	name, profile, err := device.resolve(&doc, doc.root, m.Topic)
 	if err != nil {
 		return errors.Join(err, parseErr)
 	}
@@ -137,7 +137,7 @@ func (q *attributeRequest) wantsShared(root *fastjson.Value) bool {
 // attributeNames returns the names of the attributes that a message asks for.
 func (q *attributeRequest) attributeNames(doc *document, topic string) []string {
 	if q.names.topic != nil || q.names.constant {
-		if name, ok := q.names.resolve(&doc.scratch, doc.root, topic); ok && name != "" {
+		if name, ok := q.names.resolve(doc, doc.root, topic); ok && name != "" {
 			return []string{name}
 		}
 		return nil
