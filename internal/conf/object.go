@@ -65,6 +65,9 @@ func (o *Object) Empty() bool { return len(o.fields) == 0 }
 // Keys returns the keys of o, sorted.
 func (o *Object) Keys() []string { return slices.Sorted(maps.Keys(o.fields)) }
 
+// Peek is Raw without counting as reading the key. It is for keys that are names.
+func (o *Object) Peek(key string) json.RawMessage { return o.value(key) }
+
 // Raw returns the value of key, or nil if it is absent or null.
 func (o *Object) Raw(key string) json.RawMessage {
 	o.note(key, Key{Kind: Any})

@@ -3,23 +3,45 @@ package modbus
 import (
 	"encoding/json"
 	"log/slog"
+
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // Upgrade returns a file in the form of today, as the loader reads it.
-func Upgrade(doc json.RawMessage) (any, error) {
-	r := &reader{}
+func Upgrade(doc json.RawMessage) any {
+	r := conf.NewReader(nil)
 	f := &file{r: r, log: slog.New(slog.DiscardHandler)}
-	root, ok := r.object("", doc)
-	if !ok {
-		return nil, r.errs[0]
-	}
+	root := r.Root(doc)
 	list, _ := f.slaves(root)
 	slaves := make([]any, 0, len(list))
 	for _, s := range list {
-		slaves = append(slaves, s.fields)
+		fields := fieldsOf(s)
+		if f.old {
+			for _, key := range [...]string{"host", "port", "type", "method", "timeout", "byteOrder", "wordOrder", "retries", "baudrate"} {
+				fields[key] = s.Raw(key)
+			}
+		}
+		slaves = append(slaves, fields)
 	}
 	own, _ := f.serverSection(root)
-	return map[string]any{"master": map[string]any{"slaves": slaves}, "slave": own.fields}, nil
+	if !root.Has("slave") {
+		return map[string]any{"master": map[string]any{"slaves": slaves}, "slave": nil}
+	}
+	fields := fieldsOf(own)
+	values := make(map[string]any)
+	for _, key := range own.Object("values").Keys() {
+		values[key] = fieldsOf(section(own.Object("values"), key))
+	}
+	fields["values"] = values
+	return map[string]any{"master": map[string]any{"slaves": slaves}, "slave": fields}
+}
+
+func fieldsOf(o *conf.Object) map[string]any {
+	fields := make(map[string]any)
+	for _, key := range o.Keys() {
+		fields[key] = o.Raw(key)
+	}
+	return fields
 }
 
 // FeedServer gives servers of each framing what a master may send, and fails t if an

@@ -2,13 +2,13 @@ package modbus
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/gridlinks/iot-gateway/internal/conf"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -22,27 +22,15 @@ const sharedTimeout = 3 * time.Second
 // (nil if it is missing) says.
 type Profiles map[string]func(d Device, options json.RawMessage) (Device, error)
 
-// parseFile turns a modbus.json into a Config. The error names everything that is
-// wrong with it.
-func parseFile(doc json.RawMessage, profiles Profiles, dir string, log *slog.Logger) (Config, error) {
-	r := &reader{}
+// parseFile turns a modbus.json, which r reads, into a Config. The error names
+// everything that is wrong with it.
+func parseFile(r *conf.Reader, doc json.RawMessage, profiles Profiles, dir string, log *slog.Logger) (Config, error) {
 	f := file{r: r, profiles: profiles, dir: dir, log: log}
-	root, ok := r.object("", doc)
-	if ok {
-		f.root(root)
+	f.root(r.Root(doc))
+	if err := r.Done(); err != nil {
+		return Config{}, err
 	}
-	if len(r.errs) > 0 {
-		return Config{}, errors.Join(r.errs...)
-	}
-	if len(r.unknown) > 0 {
-		slices.Sort(r.unknown)
-		log.Warn("configuration keys without a meaning are ignored", slog.Any("keys", r.unknown))
-	}
-	if len(r.idle) > 0 {
-		slices.Sort(r.idle)
-		log.Warn("configuration keys do not apply here and have no effect", slog.Any("keys", r.idle))
-	}
-	for _, err := range r.left {
+	for _, err := range f.left {
 		log.Error("tag is left out", slog.Any("error", err))
 	}
 	f.limitTimeouts()
@@ -50,107 +38,103 @@ func parseFile(doc json.RawMessage, profiles Profiles, dir string, log *slog.Log
 }
 
 type file struct {
-	r        *reader
+	r        *conf.Reader
 	profiles Profiles
 	dir      string // that relative paths start from
 	log      *slog.Logger
 	cfg      Config
+	left     []error                 // why tags are left out: the others do without them
 	quirks   bool                    // convert as the reference gateway
 	old      bool                    // the file has the form with server
+	repack   bool                    // of the slave
 	report   *telemetry.ReportPolicy // of the connector
+
+	attributePoll time.Duration // of the slave's attributes; 0: that of the slave
 }
 
-func (f *file) root(o object) {
-	o.knows("master", "server", "slave", "name", "id", "type", "logLevel", "enableRemoteLogging", "configVersion",
-		"reportStrategy", "sendDataOnlyOnChange", "class", "configuration", "useGRPC", "useGRPCForce", "compatibility")
-	switch name := strings.ToLower(o.text("compatibility", "")); name {
-	case "":
-	case "thingsboard":
-		f.quirks = true
-	default:
-		f.r.fail(o.at("compatibility"), "%q is not known; there is thingsboard", name)
-	}
-	f.report = reportPolicy(o, nil)
+func (f *file) root(o *conf.Object) {
+	defer o.Finish()
+	o.Ignore("name", "id", "type", "logLevel", "enableRemoteLogging", "configVersion", "class", "configuration")
+	o.Unused("useGRPC", "useGRPCForce")
+	f.quirks = o.OneOf("compatibility", "", "thingsboard") != ""
+	f.report = conf.ReportPolicy(o, nil)
 	f.cfg.WrapResults = true
 	slaves, ok := f.slaves(o)
 	for _, s := range slaves {
 		f.slave(s)
+		s.Finish()
 	}
 	own, isServer := f.serverSection(o)
 	if isServer {
 		f.server(own)
 	}
 	if !ok && !isServer {
-		f.r.fail("master", "missing")
+		o.Need("master")
 	}
 }
 
-func (f *file) slave(o object) {
-	before := len(f.r.errs)
-	d := f.device(o, "deviceName", "unitId")
-	d.URL = f.url(o)
-	if o.has("pollPeriod") && d.Poll == 0 {
-		f.r.fail(o.at("pollPeriod"), "zero")
-	}
+func (f *file) slave(o *conf.Object) {
+	before := f.r.Failures()
+	o.Required("deviceName")
+	o.Need("unitId")
+	d := f.device(o)
+	d.Timeout = o.Duration("timeout", time.Second, 30*time.Second)
+	d.Retries = retries(o)
+	d.SkipEmpty, d.SkipInvalid = !o.Flag("retryOnEmpty", true), !o.Flag("retryOnInvalid", true)
+	d.Delay = o.Duration("delayBetweenRequestsMs", time.Millisecond, 0)
+	d.Reconnect = reconnect(o)
+	d.URL = f.url(o, "")
 	f.tags(o, &d)
 	d = f.profile(o, d)
-	if len(f.r.errs) == before {
+	if f.r.Failures() == before {
 		f.check(o, d)
 	}
 	f.cfg.Devices = append(f.cfg.Devices, d)
 }
 
-// device reads what a slave and the gateway as a slave have in common, of which the
-// members named required have to be there.
-func (f *file) device(o object, required ...string) Device {
-	o.knows("type", "method", "host", "port", "unitId", "deviceName", "deviceType", "pollPeriod", "timeout", "retries",
-		"byteOrder", "wordOrder", "delayBetweenRequestsMs", "baudrate", "stopbits", "bytesize", "parity", "handleLocalEcho",
-		"rs485", "repack", "tls", "security", "uplink_converter", "downlink_converter", "reportStrategy", "attributes",
-		"timeseries", "attributeUpdates", "rpc", "profile", "profileOptions", "maxGap", "maxRegistersPerRequest",
-		"connectAttemptTimeMs", "connectAttemptCount", "waitAfterFailedAttemptsMs", "retryOnEmpty", "retryOnInvalid",
-		"strict", "exclusive", "sendDataOnlyOnChange", "timeseriesPollPeriod", "attributesPollPeriod", "rpcPollPeriod",
-		"attributeUpdatesPollPeriod", "name", "id", "identity", "values", "sendDataToThingsBoard", "maxConnections")
-	o.idle(true, "rpcPollPeriod", "attributeUpdatesPollPeriod") // commands are not polled
-	o.idle(false, "strict", "exclusive")                        // frames keep their gaps, and lines are locked, always
-	d := Device{
-		Name:    o.text("deviceName", ""),
-		Profile: o.text("deviceType", "default"),
-		Unit:    uint8(o.integer("unitId", 0, 0, 255)),
-		Poll:    o.duration("pollPeriod", time.Millisecond, o.duration("timeseriesPollPeriod", time.Millisecond, DefaultPoll)),
-		Timeout: o.duration("timeout", time.Second, 30*time.Second),
-		Retries: retries(o),
-		Delay:   o.duration("delayBetweenRequestsMs", time.Millisecond, 0),
-		Report:  reportPolicy(o, f.report),
-		MaxGap:  o.integer("maxGap", DefaultMaxGap, 0, maxReadRegisters),
-
-		SkipEmpty:   o.has("retryOnEmpty") && !o.flag("retryOnEmpty"),
-		SkipInvalid: o.has("retryOnInvalid") && !o.flag("retryOnInvalid"),
-		Reconnect:   reconnect(o),
-		Order:       f.order(o, o),
-		Quirks:      f.quirks,
-	}
-	for _, key := range required {
-		if !o.has(key) || key == "deviceName" && d.Name == "" {
-			o.r.fail(o.at(key), "missing")
+// device reads what a slave and the gateway as a slave have in common.
+func (f *file) device(o *conf.Object) Device {
+	o.Ignore("name", "id")
+	o.Unused("rpcPollPeriod", "attributeUpdatesPollPeriod") // commands are not polled
+	for _, key := range [...]string{"strict", "exclusive"} {
+		if !o.Flag(key, true) { // frames keep their gaps, and lines are locked, always
+			o.Unused(key)
 		}
+	}
+	d := Device{
+		Name:    o.Text("deviceName", ""),
+		Profile: o.Text("deviceType", "default"),
+		Unit:    uint8(o.Int("unitId", 0, 0, 255)),
+		Poll:    o.Duration("pollPeriod", time.Millisecond, o.Duration("timeseriesPollPeriod", time.Millisecond, DefaultPoll)),
+		Report:  conf.ReportPolicy(o, f.report),
+		MaxGap:  int(o.Int("maxGap", DefaultMaxGap, 0, maxReadRegisters)),
+		Order:   order(o, DCBA),
+		Quirks:  f.quirks,
+	}
+	if o.Has("pollPeriod") && d.Poll == 0 {
+		o.Failf("pollPeriod", "is zero")
 	}
 	if d.MaxGap == 0 {
 		d.MaxGap, d.MaxBitGap = -1, -1
 	}
-	d.MaxRegisters = o.integer("maxRegistersPerRequest", maxReadRegisters, 1, maxReadRegisters)
-	f.refuseConverters(o)
+	d.MaxRegisters = int(o.Int("maxRegistersPerRequest", maxReadRegisters, 1, maxReadRegisters))
+	f.repack = o.Flag("repack", false)
+	if f.attributePoll = o.Duration("attributesPollPeriod", time.Millisecond, 0); !f.old && o.Has("pollPeriod") {
+		f.attributePoll = 0
+	}
+	refuseConverters(o)
 	return d
 }
 
 // check refuses what the device's compilation refuses, with the path of the slave.
-func (f *file) check(o object, d Device) {
+func (f *file) check(o *conf.Object, d Device) {
 	if !d.hasWork() {
-		f.log.Warn("slave has nothing to read or write", slog.String("path", o.path), slog.String("device", d.Name))
+		f.log.Warn("slave has nothing to read or write", slog.String("path", o.At("")), slog.String("device", d.Name))
 		return
 	}
 	if err := (Config{Devices: []Device{d}}).Validate(); err != nil {
 		for _, e := range split(err) {
-			f.r.fail(o.path, "%w", e)
+			o.Fail("", e)
 		}
 	}
 }
@@ -159,30 +143,29 @@ func (d Device) hasWork() bool {
 	return len(d.Registers)+len(d.RPC)+len(d.AttributeUpdates) > 0
 }
 
-func (f *file) refuseConverters(o object) {
+func refuseConverters(o *conf.Object) {
 	for key, builtin := range map[string]string{
 		"uplink_converter": "BytesModbusUplinkConverter", "downlink_converter": "BytesModbusDownlinkConverter",
 	} {
-		if name := o.text(key, builtin); name != builtin && name != "" {
-			f.r.fail(o.at(key), "%q is a converter in Python, which cannot be run", name)
+		if name := o.Text(key, builtin); name != builtin && name != "" {
+			o.Failf(key, "%q is a converter in Python, which cannot be run", name)
 		}
 	}
 }
 
-func (f *file) profile(o object, d Device) Device {
-	name := o.text("profile", "")
+func (f *file) profile(o *conf.Object, d Device) Device {
+	name, options := o.Text("profile", ""), o.Raw("profileOptions")
 	if name == "" {
 		return d
 	}
 	complete := f.profiles[name]
 	if complete == nil {
-		f.r.fail(o.at("profile"), "%q is not known; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(f.profiles)), ", "))
+		o.Failf("profile", "%q is not known; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(f.profiles)), ", "))
 		return d
 	}
-	options, _ := o.raw("profileOptions")
 	out, err := complete(d, options)
 	if err != nil {
-		f.r.fail(o.at("profileOptions"), "%w", err)
+		o.Fail("profileOptions", err)
 		return d
 	}
 	return out

@@ -6,83 +6,67 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
-// url returns the URL of a slave's bus, or of the gateway as a slave.
-func (f *file) url(o object) string {
-	typ, method := strings.ToLower(o.text("type", "tcp")), strings.ToLower(o.text("method", ""))
-	switch typ {
-	case "tcp", "udp":
-		return f.networkURL(o, typ, method)
-	case "serial":
-		if method != "" && method != "rtu" && method != "ascii" {
-			f.r.fail(o.at("method"), "%q is not a method of type serial; rtu and ascii are", method)
-			return ""
-		}
-		return f.serialURL(o, method)
+// url returns the URL of a slave's bus, or of the gateway as a slave, at host if the
+// object names none.
+func (f *file) url(o *conf.Object, host string) string {
+	switch typ := o.OneOf("type", mediumTCP, mediumTCP, mediumUDP, mediumSerial); typ {
+	case mediumSerial:
+		return serialURL(o, o.OneOf("method", frameRTU, frameRTU, frameASCII))
 	default:
-		f.r.fail(o.at("type"), "%q is not tcp, udp or serial", typ)
-		return ""
+		return f.networkURL(o, typ, host)
 	}
 }
 
-func (f *file) networkURL(o object, medium, method string) string {
+func (f *file) networkURL(o *conf.Object, medium, host string) string {
+	method := o.OneOf("method", "socket", "socket", frameRTU, frameASCII, mediumTLS, mediumTCP, mediumUDP)
 	settings, encrypted := f.tls(o)
-	if (encrypted || method == "tls") && medium == "udp" {
-		f.r.fail(o.at("type"), "TLS runs over type tcp only")
-		return ""
-	}
-	if encrypted || method == "tls" {
+	if encrypted || method == mediumTLS {
+		if medium == mediumUDP {
+			o.Failf("type", "TLS runs over type tcp only")
+		}
 		medium = mediumTLS
 	}
 	scheme := medium
-	switch method {
-	case "", "socket", "tcp", "udp", "tls":
-	case "rtu", "ascii":
+	if method == frameRTU || method == frameASCII {
 		scheme = method + "over" + medium
-	default:
-		f.r.fail(o.at("method"), "%q is not socket, rtu, ascii or tls", method)
-		return ""
 	}
-	host := o.text("host", "")
 	if host == "" {
-		f.r.fail(o.at("host"), "missing")
-		return ""
+		host = o.Required("host")
+	} else {
+		host = o.Text("host", host)
 	}
-	port := 502
+	port := int64(502)
 	if medium == mediumTLS {
 		port = 802
 	}
-	at := net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(o.integer("port", port, 1, 65535)))
+	o.Unused("baudrate", "bytesize", "stopbits", "parity", "handleLocalEcho", "rs485")
+	at := net.JoinHostPort(strings.Trim(host, "[]"), strconv.FormatInt(o.Int("port", port, 1, 65535), 10))
 	return (&url.URL{Scheme: scheme, Host: at, RawQuery: settings.Encode()}).String()
 }
 
 // tls reads the TLS settings of a slave (key tls), or of the gateway as one (key
 // security), and whether there are any.
-func (f *file) tls(o object) (settings url.Values, encrypted bool) {
+func (f *file) tls(o *conf.Object) (settings url.Values, encrypted bool) {
 	settings = url.Values{}
 	for _, key := range [...]string{"tls", "security"} {
-		doc, ok := o.raw(key)
-		if !ok {
-			continue
-		}
-		s, ok := f.r.object(o.at(key), doc)
-		if !ok || len(s.fields) == 0 {
-			continue
-		}
-		encrypted = true
-		s.knows("certfile", "keyfile", "cafile", "password", "serverName", "verify")
-		if s.text("password", "") != "" {
-			f.r.fail(s.at("password"), "key files with a password are not supported; store the key without one")
+		s := o.Object(key)
+		encrypted = encrypted || !s.Empty()
+		if s.Text("password", "") != "" {
+			s.Failf("password", "key files with a password are not supported; store the key without one")
 		}
 		for name, setting := range map[string]string{"certfile": "cert", "keyfile": "key", "cafile": "ca", "serverName": "servername"} {
-			if value := s.text(name, ""); value != "" {
+			if value := s.Text(name, ""); value != "" {
 				settings.Set(setting, value)
 			}
 		}
-		if s.has("verify") && !s.flag("verify") {
+		if !s.Flag("verify", true) {
 			settings.Set("insecure", "true")
 		}
+		s.Finish()
 	}
 	if encrypted && f.dir != "" {
 		settings.Set("dir", f.dir)
@@ -90,29 +74,18 @@ func (f *file) tls(o object) (settings url.Values, encrypted bool) {
 	return settings, encrypted
 }
 
-func (f *file) serialURL(o object, method string) string {
-	path := o.text("port", "")
-	if path == "" {
-		f.r.fail(o.at("port"), "missing")
-		return ""
-	}
+func serialURL(o *conf.Object, scheme string) string {
+	o.Unused("host", "tls", "security")
+	path := o.Required("port")
 	q := url.Values{}
-	q.Set("baud", strconv.Itoa(o.integer("baudrate", 19200, 50, 4_000_000)))
-	q.Set("data", strconv.Itoa(o.integer("bytesize", 8, 5, 8)))
-	q.Set("stop", strconv.Itoa(o.integer("stopbits", 1, 1, 2)))
-	parity := o.text("parity", "N")
-	if _, err := parseParity(parity); err != nil {
-		f.r.fail(o.at("parity"), "%w", err)
-	}
-	q.Set("parity", parity)
+	q.Set("baud", strconv.FormatInt(o.Int("baudrate", 19200, 50, 4_000_000), 10))
+	q.Set("data", strconv.FormatInt(o.Int("bytesize", 8, 5, 8), 10))
+	q.Set("stop", strconv.FormatInt(o.Int("stopbits", 1, 1, 2), 10))
+	q.Set("parity", o.OneOf("parity", "n", "n", "e", "o", "none", "even", "odd"))
 	for key, setting := range map[string]string{"handleLocalEcho": "echo", "rs485": "rs485"} {
-		if o.flag(key) {
+		if o.Flag(key, false) {
 			q.Set(setting, "true")
 		}
-	}
-	scheme := "rtu"
-	if method == "ascii" {
-		scheme = method
 	}
 	if strings.HasPrefix(path, "/") {
 		return (&url.URL{Scheme: scheme, Path: path, RawQuery: q.Encode()}).String()
@@ -121,15 +94,16 @@ func (f *file) serialURL(o object, method string) string {
 }
 
 // retries reads true as 3 and false as none.
-func retries(o object) int {
-	doc, ok := o.raw("retries")
+func retries(o *conf.Object) int {
 	n := 3
-	switch s := strings.TrimSpace(string(doc)); {
-	case !ok, s == "true":
-	case s == "false":
+	switch strings.ToLower(strings.Trim(string(o.Raw("retries")), `"`)) {
+	case "true":
+		o.Flag("retries", true)
+	case "false":
+		o.Flag("retries", true)
 		n = 0
 	default:
-		n = o.integer("retries", 3, 0, 100)
+		n = int(o.Int("retries", 3, 0, 100))
 	}
 	if n == 0 {
 		return -1
@@ -139,15 +113,15 @@ func retries(o object) int {
 
 // reconnect reads how a connection is made again. The least that the keys can say is
 // that of the reference gateway.
-func reconnect(o object) Reconnect {
-	if !o.has("connectAttemptTimeMs") && !o.has("connectAttemptCount") && !o.has("waitAfterFailedAttemptsMs") {
-		return Reconnect{}
-	}
+func reconnect(o *conf.Object) Reconnect {
 	const least, leastPause, leastAttempts = 500 * time.Millisecond, 30 * time.Second, 2
 	r := Reconnect{
-		First:    max(o.duration("connectAttemptTimeMs", time.Millisecond, least), least),
-		Longest:  max(o.duration("waitAfterFailedAttemptsMs", time.Millisecond, leastPause), leastPause),
-		Attempts: max(o.integer("connectAttemptCount", leastAttempts, 0, 1<<30), leastAttempts),
+		First:    max(o.Duration("connectAttemptTimeMs", time.Millisecond, least), least),
+		Longest:  max(o.Duration("waitAfterFailedAttemptsMs", time.Millisecond, leastPause), leastPause),
+		Attempts: max(int(o.Int("connectAttemptCount", leastAttempts, 0, 1<<30)), leastAttempts),
+	}
+	if !o.Has("connectAttemptTimeMs") && !o.Has("connectAttemptCount") && !o.Has("waitAfterFailedAttemptsMs") {
+		return Reconnect{}
 	}
 	r.Longest = max(r.Longest, r.First)
 	return r

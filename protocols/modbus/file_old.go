@@ -3,87 +3,88 @@ package modbus
 import (
 	"encoding/json"
 	"maps"
+
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // slaves returns the slaves of a file, in its form of today or in the old one, and
 // whether it names any place for them.
-func (f *file) slaves(o object) (list []object, ok bool) {
-	if doc, ok := o.raw("master"); ok {
-		m, ok := f.r.object("master", doc)
-		if !ok {
-			return nil, true
-		}
-		m.knows("slaves")
-		return m.list("slaves"), true
-	}
-	doc, ok := o.raw("server")
-	if !ok {
-		return nil, false
-	}
-	s, ok := f.r.object("server", doc)
-	if !ok {
-		return nil, true
+func (f *file) slaves(o *conf.Object) (list []*conf.Object, ok bool) {
+	if o.Has("master") || !o.Has("server") {
+		m := o.Object("master")
+		defer m.Finish()
+		return m.Objects("slaves"), o.Has("master")
 	}
 	f.old = true
-	for _, d := range s.list("devices") {
-		list = append(list, d.inherit(s))
+	s := o.Object("server")
+	defer s.Finish()
+	var connection map[string]json.RawMessage
+	if json.Unmarshal(o.Raw("server"), &connection) != nil {
+		return nil, true // was reported
+	}
+	s.Ignore("name")
+	s.Ignore(connectionKeys()...)
+	for i, raw := range s.Elements("devices") {
+		list = append(list, s.Element("devices", i, inherit(raw, connection)))
 	}
 	return list, true
 }
 
+// connectionKeys are the keys that stand beside the devices in the old form, and apply
+// to all of them.
+func connectionKeys() []string {
+	return []string{
+		"host", "port", "type", "method", "timeout", "byteOrder", "wordOrder", "retries", "retryOnEmpty", "retryOnInvalid", "baudrate",
+		"stopbits", "bytesize", "parity", "strict", "handleLocalEcho", "rs485", "tls", "security", "pollPeriod",
+		"delayBetweenRequestsMs", "connectAttemptTimeMs", "connectAttemptCount", "waitAfterFailedAttemptsMs", "repack",
+	}
+}
+
 // inherit returns a device of the old form, to which the settings of its connection
 // apply, as a slave of today.
-func (o object) inherit(connection object) object {
-	fields := map[string]json.RawMessage{}
-	for _, key := range [...]string{"host", "port", "type", "method", "timeout", "byteOrder", "wordOrder", "retries", "baudrate"} {
-		fields[key] = json.RawMessage("null")
+func inherit(device json.RawMessage, connection map[string]json.RawMessage) json.RawMessage {
+	var own map[string]json.RawMessage
+	if json.Unmarshal(device, &own) != nil || own == nil {
+		return device // reported where it is read
 	}
-	maps.Copy(fields, connection.fields)
-	delete(fields, "devices")
-	delete(fields, "name")
-	maps.Copy(fields, o.fields)
-	s := object{r: o.r, path: o.path, fields: fields}
-	if doc, ok := s.raw("timeseriesPollPeriod"); ok && !s.has("pollPeriod") {
-		s.fields["pollPeriod"] = doc
-	}
-	return s
-}
-
-// serverSection returns the section of the gateway as a slave, with the tables of the
-// old form, lists of one, as objects, and whether it is to run.
-func (f *file) serverSection(o object) (s object, run bool) {
-	doc, ok := o.raw("slave")
-	if !ok {
-		return object{}, false
-	}
-	s, ok = f.r.object("slave", doc)
-	if !ok {
-		return s, false
-	}
-	values, ok := s.raw("values")
-	if ok {
-		s.fields["values"] = unlist(values)
-	}
-	return s, s.flag("sendDataToThingsBoard")
-}
-
-// unlist replaces the members of an object that are lists of one by that one.
-func unlist(doc json.RawMessage) json.RawMessage {
-	var m map[string]json.RawMessage
-	if json.Unmarshal(doc, &m) != nil {
-		return doc // reported where it is read
-	}
-	for key, member := range m {
-		var list []json.RawMessage
-		if json.Unmarshal(member, &list) == nil && len(list) == 1 {
-			m[key] = list[0]
+	fields := make(map[string]json.RawMessage)
+	for _, key := range connectionKeys() {
+		if doc, ok := connection[key]; ok {
+			fields[key] = doc
 		}
 	}
-	out, err := json.Marshal(m)
-	if err != nil {
-		return doc
+	maps.Copy(fields, own)
+	if _, ok := fields["pollPeriod"]; !ok && fields["timeseriesPollPeriod"] != nil {
+		fields["pollPeriod"] = fields["timeseriesPollPeriod"]
 	}
-	return out
+	doc, err := json.Marshal(fields)
+	if err != nil {
+		return device
+	}
+	return doc
+}
+
+// serverSection returns the section of the gateway as a slave, and whether it is to
+// run.
+func (f *file) serverSection(o *conf.Object) (s *conf.Object, run bool) {
+	s = o.Object("slave")
+	return s, s.Flag("sendDataToThingsBoard", false)
+}
+
+// section returns a table of the gateway as a slave, which in the old form is in a list
+// of one.
+func section(values *conf.Object, key string) *conf.Object {
+	if raw := values.Raw(key); raw == nil || raw[0] != '[' {
+		return values.Object(key)
+	}
+	list := values.Objects(key)
+	if len(list) == 1 {
+		return list[0]
+	}
+	if len(list) > 1 {
+		values.Failf(key, "is a list of %d objects, not of one", len(list))
+	}
+	return values.Element(key, 0, nil)
 }
 
 // table is a section of the values of the gateway as a slave.

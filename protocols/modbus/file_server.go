@@ -1,105 +1,78 @@
 package modbus
 
 import (
-	"encoding/json"
+	"cmp"
 	"log/slog"
-	"strconv"
+
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // server reads the section "slave": the gateway as a Modbus slave.
-func (f *file) server(o object) {
-	before := len(f.r.errs)
-	s := &Server{Device: f.device(o), MaxConnections: o.integer("maxConnections", 0, 1, 10000)}
-	if s.Device.Name == "" {
-		s.Device.Name = "Modbus Slave"
-	}
+func (f *file) server(o *conf.Object) {
+	defer o.Finish()
+	before := f.r.Failures()
+	s := &Server{Device: f.device(o), MaxConnections: int(o.Int("maxConnections", 0, 1, 10000))}
+	s.Device.Name = cmp.Or(s.Device.Name, "Modbus Slave")
 	s.Device.Timeout, s.Device.Retries = DefaultTimeout, -1 // it is its own device, and answers at once
-	if !o.has("host") {
-		o.fields["host"] = json.RawMessage(`"0.0.0.0"`)
-	}
-	s.URL = f.url(o)
-	if doc, ok := o.raw("identity"); ok {
-		if id, ok := f.r.object(o.at("identity"), doc); ok {
-			s.Identity = identity(id)
-		}
-	}
-	if doc, ok := o.raw("values"); ok {
-		if values, ok := f.r.object(o.at("values"), doc); ok {
-			f.values(values, o, s)
-		}
-	}
-	if len(f.r.errs) == before {
+	s.URL = f.url(o, "0.0.0.0")
+	s.Identity = identity(o.Object("identity"))
+	f.values(o.Object("values"), s)
+	if f.r.Failures() == before {
 		f.cfg.Server = s
 		f.checkServer(o, s)
 	}
 }
 
-func (f *file) checkServer(o object, s *Server) {
+func (f *file) checkServer(o *conf.Object, s *Server) {
 	if err := (Config{Server: s}).Validate(); err != nil {
 		for _, e := range split(err) {
-			f.r.fail(o.path, "%w", e)
+			o.Fail("", e)
 		}
 	}
 }
 
-func identity(o object) Identity {
-	o.knows("vendorName", "productCode", "vendorUrl", "productName", "ModelName", "modelName", "revision")
+func identity(o *conf.Object) Identity {
+	defer o.Finish()
 	return Identity{
-		VendorName: o.text("vendorName", ""), ProductCode: o.text("productCode", ""), Revision: o.text("revision", ""),
-		VendorURL: o.text("vendorUrl", ""), ProductName: o.text("productName", ""),
-		ModelName: o.text("ModelName", o.text("modelName", "")),
+		VendorName: o.Text("vendorName", ""), ProductCode: o.Text("productCode", ""), Revision: o.Text("revision", ""),
+		VendorURL: o.Text("vendorUrl", ""), ProductName: o.Text("productName", ""),
+		ModelName: o.Text("ModelName", o.Text("modelName", "")),
 	}
 }
 
 // values reads the tables of the server.
-func (f *file) values(values, o object, s *Server) {
+func (f *file) values(values *conf.Object, s *Server) {
+	defer values.Finish()
 	for _, t := range tables() {
-		doc, ok := values.raw(t.key)
-		if !ok {
-			continue
-		}
-		section, ok := f.r.object(values.at(t.key), doc)
-		if !ok {
-			continue
-		}
-		section.knows("attributes", "timeseries", "attributeUpdates", "rpc")
+		section := section(values, t.key)
 		for _, key := range [...]string{"attributes", "timeseries"} {
-			for _, tag := range section.list(key) {
-				tag.setFunction(t.read)
+			for _, tag := range section.Objects(key) {
 				n := len(s.Device.Registers)
-				f.polled(tag, o, &s.Device, key == "attributes")
+				f.polled(tag, &s.Device, key == "attributes", int64(t.read))
 				for _, r := range s.Device.Registers[n:] {
 					f.initial(tag, r, s)
 				}
+				tag.Finish()
 			}
 		}
-		for _, tag := range section.list("attributeUpdates") {
-			if c, ok := f.serverCommand(tag, o, t, t.write, s); ok {
+		for _, tag := range members(section, "attributeUpdates") {
+			if c, ok := f.serverCommand(tag, cmp.Or(t.write, t.read), s); ok {
 				s.Device.AttributeUpdates = append(s.Device.AttributeUpdates, c)
 			}
+			tag.Finish()
 		}
-		for _, tag := range f.rpcList(section) {
-			if c, ok := f.serverCommand(tag, o, t, t.read, s); ok {
+		for _, tag := range members(section, "rpc") {
+			if c, ok := f.serverCommand(tag, t.read, s); ok {
 				s.Device.RPC = append(s.Device.RPC, c)
 			}
+			tag.Finish()
 		}
-	}
-	values.knows("holding_registers", "coils_initializer", "input_registers", "discrete_inputs")
-}
-
-// setFunction sets the function code that a tag of a table has not got.
-func (o object) setFunction(function uint8) {
-	if !o.has("functionCode") {
-		o.fields["functionCode"] = json.RawMessage(strconv.Itoa(int(function)))
+		section.Finish()
 	}
 }
 
-func (f *file) serverCommand(tag, o object, t table, function uint8, s *Server) (Command, bool) {
-	if function == 0 {
-		function = t.read
-	}
-	tag.setFunction(function)
-	c, ok := f.command(tag, o)
+func (f *file) serverCommand(tag conf.Member, function uint8, s *Server) (Command, bool) {
+	c, ok := f.command(tag, &s.Device, int64(function))
 	if !ok {
 		return c, false
 	}
@@ -109,19 +82,19 @@ func (f *file) serverCommand(tag, o object, t table, function uint8, s *Server) 
 	}
 	r := c.Register
 	r.Key, r.Table = c.Method, cmd.table
-	f.initial(tag, r, s)
+	f.initial(tag.Object, r, s)
 	return c, true
 }
 
 // initial reads what a register holds at the start.
-func (f *file) initial(tag object, r Register, s *Server) {
-	doc, ok := tag.raw("value")
-	if !ok {
+func (f *file) initial(tag *conf.Object, r Register, s *Server) {
+	doc := tag.Raw("value")
+	if doc == nil {
 		return
 	}
 	v, err := parseParams(doc)
 	if err != nil {
-		f.r.fail(tag.at("value"), "%w", err)
+		tag.Fail("value", err)
 		return
 	}
 	r.Variants, r.Bit, r.Scale, r.Divider = nil, nil, 0, 0 // it is what the register holds
@@ -130,7 +103,7 @@ func (f *file) initial(tag object, r Register, s *Server) {
 		_, err = field.encode(v)
 	}
 	if err != nil {
-		f.log.Warn("initial value does not fit its register, which starts at zero", slog.String("path", tag.path), slog.Any("error", err))
+		f.log.Warn("initial value does not fit its register, which starts at zero", slog.String("path", tag.At("")), slog.Any("error", err))
 		return
 	}
 	s.Initial = append(s.Initial, Initial{Register: r, Value: v})

@@ -58,7 +58,7 @@ func TestAFileOfTheReferenceGatewayRuns(t *testing.T) {
 		"slave": {"sendDataToThingsBoard": false}}`, s.Addr()[len("127.0.0.1:"):])
 	c, log, err := load(t, doc)
 	require.NoError(t, err)
-	require.Contains(t, log, "keys=\"[odd strange]\"")
+	require.Contains(t, log, "keys=\"[master.slaves[].odd strange]\"")
 	h, stop := run(t, c)
 	h.Eventually(t, "readings", func() bool { return h.last("Temp", "t") != "" })
 	rpc, _ := connector.As[connector.RPCHandler](c)
@@ -115,31 +115,32 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		return slave(`, "timeseries": [{"tag": "ok", "type": "16int", "functionCode": 3, "address": 0}, {` + members + `}]`)
 	}
 	tests := []struct{ doc, want string }{
-		{`[]`, "not an object"},
-		{`{}`, "master: missing"},
-		{`{"master": {"slaves": {}}}`, "master.slaves: not an array"},
-		{`{"master": {"slaves": [1]}}`, "master.slaves[0]: not an object"},
-		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].deviceName: missing"},
-		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].host: missing"},
-		{`{"compatibility": "yes", "master": {"slaves": []}}`, `compatibility: "yes" is not known; there is thingsboard`},
-		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "type": "serial"}}`, "slave.port: missing"},
-		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "values": {"holding_registers": {"timeseries": [{"tag": "x", "type": "16int"}]}}}}`, "slave.values.holding_registers.timeseries[0].address: missing"},
-		{slave(`, "type": "sctp"`), `master.slaves[0].type: "sctp" is not tcp, udp or serial`},
-		{slave(`, "method": "binary"`), `master.slaves[0].method: "binary" is not socket, rtu, ascii or tls`},
+		{`[]`, "is not an object"},
+		{`{}`, "master: is missing"},
+		{`{"master": {"slaves": 5}}`, "master.slaves: 5 is not a list"},
+		{`{"master": {"slaves": [1]}}`, "master.slaves[0]: is not an object"},
+		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].deviceName: is missing"},
+		{`{"master": {"slaves": [{}]}}`, "master.slaves[0].host: is missing"},
+		{`{"compatibility": "yes", "master": {"slaves": []}}`, `compatibility: "yes" is not one of thingsboard`},
+		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "type": "serial"}}`, "slave.port: is missing"},
+		{`{"master": {"slaves": []}, "slave": {"sendDataToThingsBoard": true, "values": {"holding_registers": {"timeseries": [{"tag": "x", "type": "16int"}]}}}}`, "slave.values.holding_registers.timeseries[0].address: is missing"},
+		{slave(`, "type": "sctp"`), `master.slaves[0].type: "sctp" is not one of tcp, udp, serial`},
+		{slave(`, "method": "binary"`), `master.slaves[0].method: "binary" is not one of socket, rtu, ascii, tls`},
 		{slave(`, "type": "udp", "method": "tls"`), `master.slaves[0].type: TLS runs over type tcp only`},
 		{slave(`, "tls": {"password": "x"}`), "master.slaves[0].tls.password: key files with a password are not supported"},
 		{slave(`, "uplink_converter": "Mine"`), `master.slaves[0].uplink_converter: "Mine"`},
-		{slave(`, "unitId": 256`), `master.slaves[0].unitId: "256" is not a whole number from 0 to 255`},
-		{slave(`, "byteOrder": "MIDDLE", "timeseries": [{"tag": "a", "type": "16int", "functionCode": 3, "address": 0}]`), `master.slaves[0]: byteOrder: "MIDDLE"`},
+		{slave(`, "unitId": 256`), `master.slaves[0].unitId: 256 is not a whole number from 0 to 255`},
+		{slave(`, "byteOrder": "MIDDLE", "timeseries": [{"tag": "a", "type": "16int", "functionCode": 3, "address": 0}]`), `master.slaves[0].byteOrder: "middle" is not one of big, little`},
 		{slave(`, "retries": -1`), "master.slaves[0].retries"},
-		{slave(`, "reportStrategy": {"type": "SOMETIMES"}`), `master.slaves[0].reportStrategy.type: "SOMETIMES"`},
-		{tag(`"type": "16int", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].tag: missing"},
-		{tag(`"tag": "x", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].type: missing"},
+		{slave(`, "reportStrategy": {"type": "SOMETIMES"}`), `master.slaves[0].reportStrategy.type: "sometimes"`},
+		{tag(`"type": "16int", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].tag: is missing"},
+		{tag(`"tag": "x", "functionCode": 3, "address": 0`), "master.slaves[0].timeseries[1].type: is missing"},
 		{tag(`"tag": "x", "type": "string", "encoding": "ebcdic", "functionCode": 3, "address": 0`), `timeseries[1].encoding: "ebcdic" is not`},
 		{tag(`"tag": "x", "type": "16int", "min": 5, "max": 1, "functionCode": 3, "address": 0`), `register x: min: 5 is not below max, 1`},
 		{tag(`"tag": "x", "type": "32int", "functionCode": 3, "objectsCount": 1, "address": 0`), "objectsCount: 1 is too few"},
-		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": 70000`), `master.slaves[0].timeseries[1].address: "70000"`},
+		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": 70000`), `master.slaves[0].timeseries[1].address: 70000`},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": "9-5"`), `master.slaves[0].timeseries[1].address: "9-5" is not a range`},
+		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": "0-20000"`), `address: "0-20000": a range has 10000 readings at most, and a slave 65536`},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 5, "address": 5`), "master.slaves[0].timeseries[1].functionCode: 5 does not read"},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 1, "address": 5`), "register x: type: a coil holds bits"},
 		{tag(`"tag": "x", "type": "bits", "functionCode": 3, "address": 5, "bit": 16`), "register x: bit: 16 is out of range"},
@@ -161,7 +162,7 @@ func TestAllMistakesOfAFileAreListed(t *testing.T) {
 		{"type": "serial", "method": "rtu", "port": "/dev/ttyS0", "parity": "X", "deviceName": "c", "unitId": 5}]}}`)
 	require.ErrorContains(t, err, "slaves[0].type")
 	require.ErrorContains(t, err, "slaves[1]: device b: unit: 0 is not in 1 to 247")
-	require.ErrorContains(t, err, `slaves[2].parity: "X"`)
+	require.ErrorContains(t, err, `slaves[2].parity: "x"`)
 }
 
 func TestTimeoutsAreLimitedOnlyOnASharedBus(t *testing.T) {
@@ -179,12 +180,37 @@ func TestTimeoutsAreLimitedOnlyOnASharedBus(t *testing.T) {
 	require.Contains(t, log, "limit=3s slaves=2")
 }
 
+// A range is refused before it is expanded, however often it is there.
+func TestRangesOfAddressesAreBounded(t *testing.T) {
+	tag := func(addresses string) string {
+		return `{"tag": "x", "type": "16uint", "functionCode": 3, "address": "` + addresses + `"}`
+	}
+	load2 := func(tags ...string) error {
+		_, _, err := load(t, slave(`, "timeseries": [`+strings.Join(tags, ",")+`]`))
+		return err
+	}
+	require.NoError(t, load2(tag("0-9999")))
+	require.ErrorContains(t, load2(tag("0-10000")), "10000 readings at most")
+	require.NoError(t, load2(tag("0x0-0x1F")))
+	require.NoError(t, load2(tag("65534-65535")))
+	require.ErrorContains(t, load2(tag("65535-65536")), "not a range within")
+	require.NoError(t, load2(`{"tag": "x", "type": "string", "functionCode": 3, "objectsCount": 10, "address": "0-65529"}`), "it is the readings that count")
+	var many []string
+	for i := range 7 {
+		many = append(many, tag(fmt.Sprintf("%d-%d", i, i+9999)))
+	}
+	require.NoError(t, load2(many[:6]...))
+	require.ErrorContains(t, load2(many...), "a slave 65536")
+}
+
 func FuzzFile(f *testing.F) {
 	f.Add(slave(`, "timeseries": [{"tag": "x", "type": "32float", "functionCode": 3, "objectsCount": 2, "address": "0-9", "divider": 10, "bit": 3}]`))
 	f.Add(`{"server": {"type": "serial", "port": "COM3", "devices": [{"unitId": 1, "deviceName": "T", "rpc": {"a": {"type": "bits", "functionCode": 5, "address": 31}}}]}}`)
 	f.Add(slave(`, "profile": "acrel-adw300", "profileOptions": {"ratios": "meter"}`))
 	f.Add(strings.Replace(serverFile(`"type": "udp", "port": 5026`), "{", `{"compatibility": "thingsboard", `, 1))
 	f.Add(slave(`, "tls": {"certfile": "a", "verify": false}, "method": "ascii", "connectAttemptCount": 5, "timeseries": [{"tag": "x", "type": "bits", "functionCode": 1, "objectsCount": 20, "address": 1, "min": 1, "encoding": "latin-1"}]`))
+	f.Add(slave(`, "timeseries": [{"tag": "x", "type": "16uint", "functionCode": 3, "address": "0-9999"}]`))
+	f.Add(strings.Replace(slave(`, "timeseries": [{"tag": "x", "type": "16uint", "functionCode": 3, "address": "0-65535"}]`), "16", "8", 1))
 	f.Fuzz(func(t *testing.T, doc string) {
 		c, _, err := load(t, doc)
 		require.Equal(t, err != nil, c == nil)

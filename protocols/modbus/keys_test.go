@@ -39,7 +39,7 @@ func TestKeysThatDoNotApplyAreReportedOnceByName(t *testing.T) {
 		"timeseries": [{"tag": "x", "type": "16int", "functionCode": 3, "address": 0}]`))
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(log, "have no effect"))
-	require.Contains(t, log, `keys="[rpcPollPeriod strict]"`)
+	require.Contains(t, log, `keys="[master.slaves[].rpcPollPeriod master.slaves[].strict]"`)
 }
 
 func TestATagOfAnUnknownTypeIsLeftOutAlone(t *testing.T) {

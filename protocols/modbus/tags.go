@@ -1,113 +1,109 @@
 package modbus
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gridlinks/iot-gateway/internal/conf"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
 // tags reads the tag lists of a slave.
-func (f *file) tags(o object, d *Device) {
-	for _, t := range o.list("attributes") {
-		f.polled(t, o, d, true)
-	}
-	for _, t := range o.list("timeseries") {
-		f.polled(t, o, d, false)
+func (f *file) tags(o *conf.Object, d *Device) {
+	for _, key := range [...]string{"attributes", "timeseries"} {
+		for _, t := range o.Objects(key) {
+			f.polled(t, d, key == "attributes", 0)
+			t.Unused("value") // which says what the gateway as a slave holds
+			t.Finish()
+		}
 	}
 	for _, r := range d.Registers {
 		d.MaxRegisters = max(d.MaxRegisters, r.words())
 	}
-	for _, t := range o.list("attributeUpdates") {
-		if c, ok := f.command(t, o); ok {
-			d.AttributeUpdates = append(d.AttributeUpdates, c)
-		}
-	}
-	for _, t := range f.rpcList(o) {
-		if c, ok := f.command(t, o); ok {
-			d.RPC = append(d.RPC, c)
-		}
-	}
+	d.AttributeUpdates = f.commands(o, "attributeUpdates", d)
+	d.RPC = f.commands(o, "rpc", d)
 }
 
-// rpcList reads the list of procedures, or its old form, an object by method.
-func (f *file) rpcList(o object) []object {
-	doc, ok := o.raw("rpc")
-	if !ok {
-		return nil
-	}
-	var byMethod map[string]json.RawMessage
-	if json.Unmarshal(doc, &byMethod) != nil {
-		return o.list("rpc")
-	}
-	var list []object
-	for method, doc := range byMethod {
-		t, ok := f.r.object(o.at("rpc."+method), doc)
-		if !ok {
-			continue
+func (f *file) commands(o *conf.Object, key string, d *Device) (list []Command) {
+	for _, t := range members(o, key) {
+		if c, ok := f.command(t, d, 0); ok {
+			list = append(list, c)
 		}
-		name, err := json.Marshal(method)
-		if err == nil && !t.has("tag") {
-			t.fields["tag"] = name
-		}
-		list = append(list, t)
+		t.Unused("value")
+		t.Finish()
 	}
 	return list
 }
 
-// register reads what polled and commanded tags have in common.
-func (f *file) register(t, slave object) (r Register, function int, ok bool) {
-	before := len(f.r.errs)
-	r.Key = t.text("tag", "")
-	if r.Key == "" {
-		f.r.fail(t.at("tag"), "missing")
+// members returns the tags in a list, or in its old form, an object by method.
+func members(o *conf.Object, key string) []conf.Member {
+	if raw := o.Raw(key); raw != nil && raw[0] == '{' {
+		return o.Members(key)
 	}
-	function = t.integer("functionCode", 0, 1, 16)
-	if !t.has("functionCode") {
-		f.r.fail(t.at("functionCode"), "missing")
+	var list []conf.Member
+	for _, t := range o.Objects(key) {
+		list = append(list, conf.Member{Object: t})
 	}
-	if !t.has("address") {
-		f.r.fail(t.at("address"), "missing")
-	}
-	count := 0
-	for _, key := range [...]string{"objectsCount", "registersCount", "registerCount"} {
-		if t.has(key) {
-			count = t.integer(key, 1, 1, maxReadBits)
-			break
-		}
-	}
-	if !t.has("type") {
-		f.r.fail(t.at("type"), "missing")
-		return r, function, false
-	}
-	r.Order = f.order(t, slave)
-	r.Quirks = f.quirks
-	var err error
-	if r.Encoding, err = parseEncoding(t.text("encoding", "")); err != nil {
-		f.r.fail(t.at("encoding"), "%w", err)
-	}
-	if err := r.setFileType(t.text("type", ""), count); errors.Is(err, errType) {
-		f.r.leave(t.path, err)
-		return r, function, false
-	} else if err != nil {
-		f.r.fail(t.path, "%w", err)
-	}
-	return r, function, len(f.r.errs) == before
+	return list
 }
 
-// order reads the byte and word order of a tag, or of its slave.
-func (f *file) order(t, slave object) Order {
-	byteOrder, wordOrder := slave.text("byteOrder", "LITTLE"), slave.text("wordOrder", "LITTLE")
-	order, err := parseOrder(t.text("byteOrder", byteOrder), t.text("wordOrder", wordOrder))
-	if err != nil {
-		f.r.fail(slave.path, "%w", err)
+// register reads what polled and commanded tags of d have in common. name is the tag if
+// the object has none, and code the function code; zero is none.
+func (f *file) register(t *conf.Object, d *Device, name string, code int64) (r Register, function int64, ok bool) {
+	before := f.r.Failures()
+	if r.Key = name; name == "" {
+		r.Key = t.Required("tag")
+	} else {
+		r.Key = t.Text("tag", name)
 	}
-	return order
+	if code == 0 {
+		t.Need("functionCode")
+	}
+	if function = t.Int("functionCode", 0, 1, 16); function == 0 {
+		function = code
+	}
+	t.Need("address", "type")
+	count := 0
+	for _, key := range [...]string{"registerCount", "registersCount", "objectsCount"} {
+		if n := int(t.Int(key, 0, 1, maxReadBits)); n > 0 {
+			count = n
+		}
+	}
+	r.Order = order(t, d.Order)
+	r.Quirks = f.quirks
+	var err error
+	if r.Encoding, err = parseEncoding(t.Text("encoding", "")); err != nil {
+		t.Fail("encoding", err)
+	}
+	typ := t.Text("type", "")
+	if typ == "" {
+		return r, function, false
+	}
+	if err := r.setFileType(typ, count); errors.Is(err, errType) {
+		f.left = append(f.left, fmt.Errorf("%s: %w", t.At(""), err))
+		return r, function, false
+	} else if err != nil {
+		t.Fail("", err)
+	}
+	return r, function, f.r.Failures() == before
+}
+
+// order reads the byte and word order of a slave or tag. What it does not say is that
+// of base.
+func order(o *conf.Object, base Order) Order {
+	bytes, words := base.swapsBytes(), base.swapsWords()
+	if s := o.OneOf("byteOrder", "", "big", "little"); s != "" {
+		bytes = s == "little"
+	}
+	if s := o.OneOf("wordOrder", "", "big", "little"); s != "" {
+		words = s == "little"
+	}
+	return orderOf(bytes, words)
 }
 
 // parseOrder makes an Order of the reference gateway's two settings, whose default
@@ -131,15 +127,20 @@ func parseOrder(byteOrder, wordOrder string) (Order, error) {
 	if err != nil {
 		return 0, err
 	}
+	return orderOf(bytes, words), nil
+}
+
+// orderOf returns the order in which bytes, and words, come the lowest first.
+func orderOf(bytes, words bool) Order {
 	switch {
 	case bytes && words:
-		return DCBA, nil
+		return DCBA
 	case bytes:
-		return BADC, nil
+		return BADC
 	case words:
-		return CDAB, nil
+		return CDAB
 	default:
-		return ABCD, nil
+		return ABCD
 	}
 }
 
@@ -189,141 +190,144 @@ func fileNumber(name string, count int) (DataType, bool) {
 }
 
 // polled reads a tag of attributes or timeseries.
-func (f *file) polled(t, slave object, d *Device, attribute bool) {
-	t.knows("tag", "type", "functionCode", "address", "objectsCount", "registersCount", "registerCount", "divider",
-		"multiplier", "round", "bit", "bitTargetType", "variants", "maxRegistersPerRequest", "reportStrategy", "byteOrder",
-		"wordOrder", "pollPeriod", "sendDataOnlyOnChange", "min", "max", "encoding", "value")
-	r, function, ok := f.register(t, slave)
-	if !ok {
-		return
-	}
-	if function > readInputRegisters {
-		f.r.fail(t.at("functionCode"), "%d does not read; 1 to 4 do", function)
-		return
-	}
-	r.Table = map[int]Table{1: Coil, 2: Discrete, 3: Holding, 4: Input}[function]
+func (f *file) polled(t *conf.Object, d *Device, attribute bool, code int64) {
+	r, function, ok := f.register(t, d, "", code)
 	r.Attribute = attribute
-	r.Report = reportPolicy(t, nil)
-	r.Poll = t.duration("pollPeriod", time.Millisecond, 0)
-	if attribute && (f.old || !slave.has("pollPeriod")) {
-		r.Poll = slave.duration("attributesPollPeriod", time.Millisecond, r.Poll)
+	r.Report = conf.ReportPolicy(t, nil)
+	r.Poll = t.Duration("pollPeriod", time.Millisecond, 0)
+	if attribute && r.Poll == 0 {
+		r.Poll = f.attributePoll
 	}
-	if t.has("maxRegistersPerRequest") {
-		d.MaxRegisters = min(d.MaxRegisters, t.integer("maxRegistersPerRequest", maxReadRegisters, 1, maxReadRegisters))
+	most := int(t.Int("maxRegistersPerRequest", 0, 1, maxReadRegisters))
+	arithmetic(t, &r)
+	if ok && function > readInputRegisters {
+		t.Failf("functionCode", "%d does not read; 1 to 4 do", function)
+		ok = false
 	}
-	f.arithmetic(t, &r)
-	d.Registers = append(d.Registers, f.expand(t, r, function, d.Unit)...)
+	if !ok {
+		t.Ignore("address")
+		return
+	}
+	r.Table = map[int64]Table{1: Coil, 2: Discrete, 3: Holding, 4: Input}[function]
+	if most > 0 {
+		d.MaxRegisters = min(d.MaxRegisters, most)
+	}
+	expand(t, r, function, d)
 }
 
 // arithmetic reads what is done with a reading.
-func (f *file) arithmetic(t object, r *Register) {
-	r.Divider = t.number("divider")
-	if r.Divider == 0 {
-		r.Scale = t.number("multiplier")
+func arithmetic(t *conf.Object, r *Register) {
+	r.Divider = t.Float("divider", 0, -math.MaxFloat64, math.MaxFloat64)
+	if scale := t.Float("multiplier", 0, -math.MaxFloat64, math.MaxFloat64); r.Divider == 0 {
+		r.Scale = scale
 	}
-	round := 6
-	if r.Type == Float16 || r.Type == Float32 || r.Type == Float64 {
-		round = t.integer("round", round, 0, 15)
+	if round := int(t.Int("round", 6, 0, 15)); r.Type == Float16 || r.Type == Float32 || r.Type == Float64 {
 		r.Round = &round
 	}
-	if t.has("bit") {
-		bit := t.integer("bit", 0, 0, maxReadBits)
+	if bit := int(t.Int("bit", 0, 0, maxReadBits)); t.Has("bit") {
 		r.Bit, r.Number = &bit, true
 	}
-	switch target := strings.ToLower(t.text("bitTargetType", "")); target {
-	case "":
-	case "int", "bool":
+	if target := t.OneOf("bitTargetType", "", "int", "bool"); target != "" {
 		r.Number = target == "int"
-	default:
-		f.r.fail(t.at("bitTargetType"), "%q is neither int nor bool", target)
 	}
 	for key, bound := range map[string]**float64{"min": &r.Min, "max": &r.Max} {
-		if t.has(key) {
-			x := t.number(key)
+		if x := t.Float(key, 0, -math.MaxFloat64, math.MaxFloat64); t.Has(key) {
 			*bound = &x
 		}
 	}
-	f.variants(t, r)
+	variants(t, r)
 }
 
-func (f *file) variants(t object, r *Register) {
-	doc, ok := t.raw("variants")
-	if !ok {
+func variants(t *conf.Object, r *Register) {
+	all := t.Object("variants")
+	if all.Empty() {
 		return
 	}
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &m); err != nil {
-		f.r.fail(t.at("variants"), "not an object")
-		return
-	}
-	if len(m) == 0 {
-		return
-	}
-	r.Variants = make(map[string]telemetry.Value, len(m))
-	for key, doc := range m {
-		v, err := parseParams(doc)
+	r.Variants = make(map[string]telemetry.Value)
+	for _, key := range all.Keys() {
+		v, err := parseParams(all.Peek(key))
 		if err != nil {
-			f.r.fail(t.at("variants."+key), "%w", err)
+			all.Fail(key, err)
 			continue
 		}
 		r.Variants[key] = v
 	}
 }
 
-// expand returns r once for each address: the address of a tag may be a range
+// The most readings of one slave, and of one tag that is a range of addresses: a slip of
+// the pen must not cost a device's memory.
+const (
+	maxReadings = 1 << 16
+	maxRange    = 10000
+)
+
+// expand adds r to d once for each address: the address of a tag may be a range
 // "from-to".
-func (f *file) expand(t object, r Register, function int, unit uint8) []Register {
-	text := t.text("address", "")
+func expand(t *conf.Object, r Register, function int64, d *Device) {
+	text := strings.Trim(string(t.Raw("address")), `" `)
 	from, to, isRange := strings.Cut(text, "-")
-	if !isRange {
-		r.Address = uint16(t.integer("address", 0, 0, 65535))
-		return []Register{r}
+	if !isRange || from == "" {
+		r.Address = uint16(t.Int("address", 0, 0, 65535))
+		d.Registers = append(d.Registers, r)
+		return
 	}
-	first, err1 := parseNumber(from)
-	last, err2 := parseNumber(to)
-	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last {
-		f.r.fail(t.at("address"), "%q is not a range within 0-65535", text)
-		return nil
+	text = t.Text("address", "")
+	first, err1 := parseAddress(from)
+	last, err2 := parseAddress(to)
+	step := max(r.Count, r.Type.registers())
+	switch {
+	case err1 != nil || err2 != nil || first > last:
+		t.Failf("address", "%q is not a range within 0-65535", text)
+		return
+	case (last-first)/step >= maxRange || len(d.Registers)+(last-first)/step >= maxReadings:
+		t.Failf("address", "%q: a range has %d readings at most, and a slave %d", text, maxRange, maxReadings)
+		return
 	}
 	template := r.Key
 	if !strings.Contains(template, "address") {
 		template += "_${address}"
 	}
-	step := r.Count
-	if n := r.Type.registers(); n > 0 {
-		step = max(step, n)
-	}
-	var list []Register
+	template = strings.NewReplacer("${unitId}", strconv.Itoa(int(d.Unit)), "${functionCode}", strconv.FormatInt(function, 10),
+		"${type}", t.Text("type", ""), "${objectsCount}", strconv.Itoa(r.Count)).Replace(template)
 	for addr := first; addr <= last; addr += step {
 		r.Address = uint16(addr)
-		r.Key = strings.NewReplacer(
-			"${address}", strconv.Itoa(addr), "${unitId}", strconv.Itoa(int(unit)), "${functionCode}", strconv.Itoa(function),
-			"${type}", t.text("type", ""), "${objectsCount}", strconv.Itoa(r.Count),
-		).Replace(template)
-		list = append(list, r)
+		r.Key = strings.ReplaceAll(template, "${address}", strconv.Itoa(addr))
+		d.Registers = append(d.Registers, r)
 	}
-	return list
+}
+
+// parseAddress reads an address, which may be hexadecimal with 0x.
+func parseAddress(s string) (int, error) {
+	s = strings.TrimSpace(s)
+	base := 10
+	if h, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok {
+		s, base = h, 16
+	}
+	n, err := strconv.ParseUint(s, base, 16)
+	return int(n), err
 }
 
 // command reads a tag of attributeUpdates or rpc.
-func (f *file) command(t, slave object) (Command, bool) {
-	t.knows("tag", "type", "functionCode", "address", "objectsCount", "registersCount", "registerCount", "byteOrder",
-		"wordOrder", "divider", "multiplier", "round", "bit", "bitTargetType", "variants", "value", "params", "reportStrategy",
-		"encoding", "min", "max")
-	r, function, ok := f.register(t, slave)
+func (f *file) command(m conf.Member, d *Device, code int64) (Command, bool) {
+	t := m.Object
+	r, function, ok := f.register(t, d, m.Name, code)
+	r.Address = uint16(t.Int("address", 0, 0, 65535))
+	if function <= readInputRegisters {
+		arithmetic(t, &r)
+	} else {
+		t.Unused("divider", "multiplier", "round", "bit", "bitTargetType", "variants", "min", "max") // a value is written as it is
+		if f.repack && r.Order.swapsBytes() {
+			r.Order = map[Order]Order{BADC: ABCD, DCBA: CDAB}[r.Order]
+		}
+	}
+	t.Unused("params", "reportStrategy")
 	if !ok {
 		return Command{}, false
-	}
-	r.Address = uint16(t.integer("address", 0, 0, 65535))
-	if function <= readInputRegisters {
-		f.arithmetic(t, &r)
-	} else if slave.flag("repack") && r.Order.swapsBytes() {
-		r.Order = map[Order]Order{BADC: ABCD, DCBA: CDAB}[r.Order]
 	}
 	function = f.writable(t, &r, function)
 	c := Command{Method: r.Key, Function: uint8(function), Register: r}
 	if _, err := newCommand(c); err != nil {
-		f.r.fail(t.path, "%w", err)
+		t.Fail("", err)
 		return Command{}, false
 	}
 	return c, true
@@ -332,11 +336,11 @@ func (f *file) command(t, slave object) (Command, bool) {
 // writable returns the function that writes r, of which the one in the file can only
 // write a part: several registers take function 16. Of several coils function 5
 // writes the first, as in the reference gateway.
-func (f *file) writable(t object, r *Register, function int) int {
+func (f *file) writable(t *conf.Object, r *Register, function int64) int64 {
 	switch {
 	case function == writeSingleRegister && r.Type.registers() > 1,
 		function == writeSingleRegister && r.Count > 1 && (r.Type == String || r.Type == Bytes):
-		f.log.Warn("function 6 writes one register, so 16 is used", slog.String("path", t.path), slog.String("tag", r.Key))
+		f.log.Warn("function 6 writes one register, so 16 is used", slog.String("path", t.At("")), slog.String("tag", r.Key))
 		return writeMultipleRegisters
 	case function == writeSingleCoil && r.Count > 1:
 		r.Count, r.firstBit = 1, true

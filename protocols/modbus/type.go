@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // A TypeOption configures [Type].
@@ -35,7 +36,7 @@ func Type(opts ...TypeOption) connector.Type {
 			if log == nil {
 				log = slog.Default()
 			}
-			cfg, err := parseFile(doc, o.profiles, env.Dir, log)
+			cfg, err := parseFile(conf.NewReader(log), doc, o.profiles, env.Dir, log)
 			if err != nil {
 				return nil, err
 			}

@@ -42,7 +42,7 @@ func TestVectors(t *testing.T) {
 			"reserved_get_no_trailing_semicolon": `{"replies": [{"device": "D1", "req_id": 7, "content": {"result": {"value": 7}}}], "writes": []}`,
 		}},
 		convertertest.Suite{Folder: "config_migration", Glob: "modbus_*.json", Run: func(_ testing.TB, v *convertertest.Vector) (any, error) {
-			return modbus.Upgrade(v.Input)
+			return modbus.Upgrade(v.Input), nil
 		}, Better: map[string]string{"modbus_server_old_to_new": oldToNew}},
 	)
 }

@@ -92,8 +92,8 @@ func Run(t *testing.T, c Config) {
 		s = build(c.read(t, docs), c.Spelling)
 	}
 	s.Schema, s.Title, s.Description = "https://json-schema.org/draft/2020-12/schema", c.Title, c.Description
-	c.describe(t, s)
 	c.checkUsed(t, s, docs)
+	c.describe(t, s)
 	s.Properties["$schema"] = &jsonschema.Schema{Type: "string", Description: "The schema of this file, for editors."}
 	share(s)
 	c.compare(t, s)
@@ -134,16 +134,32 @@ func (c *Config) read(t *testing.T, docs []json.RawMessage) []conf.Key {
 	return r.Keys()
 }
 
-// checkUsed fails for keys that no configuration has: nothing shows that the schema
-// is right about them.
+// checkUsed fails for keys that no configuration has, nor another key of the same name
+// and form: nothing shows that the schema is right about them.
 func (c *Config) checkUsed(t *testing.T, s *jsonschema.Schema, docs []json.RawMessage) {
 	t.Helper()
 	used := make(map[string]bool)
 	for _, doc := range docs {
 		walkDoc(s, "", decode(t, doc), used)
 	}
+	forms := make(map[string]bool)
+	form := func(path string, p *jsonschema.Schema) string {
+		_, name := cut(path)
+		own := *p // what is below it has forms of its own
+		own.Default, own.Required, own.Properties, own.Items, own.AdditionalProperties = nil, nil, nil, nil, nil
+		doc, err := json.Marshal(own)
+		require.NoError(t, err)
+		return name + string(doc)
+	}
 	walk(s, "", func(path string, p *jsonschema.Schema) {
-		assert.True(t, used[path] || p.Deprecated, "no configuration has the key %s", path)
+		for _, b := range branches(p) {
+			forms[form(path, b)] = forms[form(path, b)] || used[path] || p.Deprecated
+		}
+	})
+	walk(s, "", func(path string, p *jsonschema.Schema) {
+		for _, b := range branches(p) {
+			assert.True(t, forms[form(path, b)], "no configuration has the key %s", path)
+		}
 	})
 }
 

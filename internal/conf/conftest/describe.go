@@ -60,7 +60,7 @@ func (c *Config) description(path string, used map[string]bool) string {
 		return text
 	}
 	all := ofAllSections()
-	return all[longestEnd(all, path)]
+	return all[longestEnd(all, strings.Replace(path, "reportStrategy.attributes.", "reportStrategy.", 1))]
 }
 
 // longestEnd returns the longest end of path that table has, or "".
@@ -99,7 +99,15 @@ func ofAllSections() map[string]string {
 		"reportStrategy":              "Which readings are sent. What is more specific counts: a value, then its device, the connector, the gateway.",
 		"reportStrategy.type":         "Send every reading, changes only, the latest once in a period, or both.",
 		"reportStrategy.reportPeriod": "The period of ON_REPORT_PERIOD and ON_CHANGE_OR_REPORT_PERIOD.",
-		"sendDataOnlyOnChange":        "Send only what has changed: the report strategy ON_CHANGE, if there is no reportStrategy.",
+
+		"reportStrategy.ttl":                 "Time after which an equal value is sent again; 0 is never.",
+		"reportStrategy.deadband":            "The smallest change of a number that is one.",
+		"reportStrategy.deadbandPercent":     "The same in percent of what was sent last.",
+		"reportStrategy.minReportPeriod":     "The least time between two values.",
+		"reportStrategy.aggregationFunction": "What is sent of the readings of a period; for ON_REPORT_PERIOD.",
+		"reportStrategy.repeat":              "Send the last value in periods without a reading.",
+		"reportStrategy.attributes":          "The strategy of attributes, if it is another.",
+		"sendDataOnlyOnChange":               "Send only what has changed: the report strategy ON_CHANGE, if there is no reportStrategy.",
 	}
 }
 
