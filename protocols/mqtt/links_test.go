@@ -105,9 +105,22 @@ func TestPeerMosquittoOverlappingFiltersDoNotDuplicate(t *testing.T) {
 	}
 }
 
+func TestOverlappingFiltersDoNotDuplicate(t *testing.T) {
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			addr := newBroker(t)
+			pub, err := mqttx.Dial(t.Context(), mqttx.Options{Broker: "tcp://" + addr})
+			require.NoError(t, err)
+			t.Cleanup(pub.Close)
+			cfg := mqtt.Config{Broker: "tcp://" + addr, Version: version}
+			overlapping(t, cfg, func(topic, payload string) { publish(t, pub, topic, payload, false) })
+		})
+	}
+}
+
 // A reply that two connections bring answers one call.
 func TestAReplyThatTwoConnectionsBringIsGivenOnce(t *testing.T) {
-	addr := embeddedBroker(t)
+	addr := newBroker(t)
 	c := mqtt.New(mqtt.Config{
 		Broker: "tcp://" + addr,
 		Mappings: []mqtt.Mapping{

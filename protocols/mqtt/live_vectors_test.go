@@ -191,7 +191,7 @@ func runLive(t testing.TB, v *convertertest.Vector) (any, error) {
 	t.Helper()
 	var in liveInput
 	require.NoError(t, json.Unmarshal(v.Input, &in))
-	addr := embeddedBroker(t)
+	addr := newBroker(t)
 	host := &liveHost{Host: connectortest.NewHost(t), known: make(map[string]bool)}
 	c := liveConnector(t, v.Config, addr)
 	mqtt.SetDialer(c, host.dial)
