@@ -49,10 +49,20 @@ func (r *remote) Run(ctx context.Context, d gateway.Downlink) error {
 	return nil
 }
 
-func (r *remote) Connected() bool                      { return r.connected.Load() }
-func (r *remote) LastError() error                     { return r.last }
-func (r *remote) Excludes(p gateway.Platform) bool     { return r.excludes != nil && r.excludes(p) }
-func (r *remote) RenameDevice(device, as string) error { return nil }
+func (r *remote) Connected() bool                  { return r.connected.Load() }
+func (r *remote) LastError() error                 { return r.last }
+func (r *remote) Excludes(p gateway.Platform) bool { return r.excludes != nil && r.excludes(p) }
+
+func (r *remote) RenameDevice(device, as string) error {
+	if r.renamed == nil {
+		r.renamed = make(map[string]string)
+	}
+	r.renamed[device] = as
+	return nil
+}
+
+func (r *remote) learned() map[string]string { return r.renamed }
+
 func (r *remote) PlatformName(device string) (as string) {
 	if as, ok := r.renamed[device]; ok {
 		return as

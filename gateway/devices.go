@@ -52,6 +52,7 @@ type device struct {
 	kept atomic.Bool
 
 	heard                            atomic.Int64 // when data came last, in Unix milliseconds
+	active                           atomic.Int64 // that, or when it was announced, since the gateway was made
 	messages, points, calls, updates atomic.Uint64
 
 	keptConnector, keptID string // from the file; not to be changed

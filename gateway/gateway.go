@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/eventstore"
@@ -35,6 +36,8 @@ type Gateway struct {
 	devices devices
 	lanes   lane.Lanes
 	tasks   tasks
+	begun   time.Time
+	kept    *deviceFile // nil if devices are not kept
 
 	publisher *publisher
 
@@ -81,7 +84,7 @@ func New(opts ...Option) (*Gateway, error) {
 		o.store = memstore.New(memstore.Config{})
 	}
 	g := &Gateway{
-		log: o.log, cfg: o, changing: make(chan struct{}, 1),
+		log: o.log, cfg: o, begun: time.Now(), changing: make(chan struct{}, 1),
 		connectors: make(map[string]*running, len(o.connectors)), replacing: make(map[string]chan struct{}),
 	}
 	g.stopping, g.stop = context.WithCancel(context.Background())
@@ -89,6 +92,9 @@ func New(opts ...Option) (*Gateway, error) {
 	g.depot.stock = newStock(o.store, o.owned)
 	g.policy.Store(o.policy)
 	g.publisher = newPublisher(g)
+	if o.deviceFile != "" {
+		g.keepDevices(o.deviceFile)
+	}
 	for _, a := range o.connectors {
 		if err := g.Add(a.name, a.c, a.opts...); err != nil {
 			o.errs = append(o.errs, err)
@@ -98,6 +104,17 @@ func New(opts ...Option) (*Gateway, error) {
 		return nil, errors.Join(err, g.close())
 	}
 	return g, nil
+}
+
+// keepDevices makes the devices of a file known, and has changes written to it.
+func (g *Gateway) keepDevices(path string) {
+	g.kept = &deviceFile{path: path, devices: &g.devices, log: g.log, dirty: make(chan struct{}, 1)}
+	g.kept.renamer = func() Renamer {
+		r, _ := g.north.Load().Platform.(Renamer)
+		return r
+	}
+	g.kept.load()
+	g.devices.changed = g.kept.change
 }
 
 // Add adds a connector, and starts it if the gateway is running.
@@ -136,6 +153,7 @@ func (g *Gateway) install(r *running) error {
 		return ErrStopped
 	}
 	g.connectors[r.name] = r
+	g.devices.adopt(r)
 	if g.phase == active {
 		r.start(g.ctx)
 	}
@@ -190,6 +208,14 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	defer stopPlatforms()
 	defer stopPublishing()
 
+	watching, stopWatching := context.WithCancel(base)
+	defer stopWatching()
+	if g.kept != nil {
+		wg.Go(func() { g.kept.run(watching) })
+	}
+	if d := g.cfg.idle; d > 0 {
+		wg.Go(func() { g.watchIdle(watching, d) })
+	}
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- g.publisher.run(publishing) })
 
@@ -204,6 +230,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	g.tasks.stop()
 	stopConnectors()
 	g.stopAll()
+	stopWatching()
 	if storeErr != nil {
 		return storeErr
 	}
@@ -311,6 +338,7 @@ func (g *Gateway) Stats() Stats {
 
 // counters of one connector.
 type counters struct {
-	received, records         atomic.Uint64 // batches
-	stored, filtered, invalid atomic.Uint64 // points
+	received, records atomic.Uint64 // batches
+	stored, filtered  atomic.Uint64 // points
+	invalid, denied   atomic.Uint64 // points
 }

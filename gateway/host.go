@@ -84,6 +84,7 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 	tally, err := h.admit(b, now)
 	h.r.invalid.Add(tally.invalid)
 	h.r.filtered.Add(tally.filtered)
+	h.r.denied.Add(tally.denied)
 	if h.out.Empty() {
 		h.filter.commit(h.filter.at(now))
 		h.arm(now)
@@ -124,7 +125,7 @@ func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, er
 }
 
 // tally counts the points of a batch that are not stored.
-type tally struct{ invalid, filtered uint64 }
+type tally struct{ invalid, filtered, denied uint64 }
 
 var errNoName = connector.Invalid(errors.New("gateway: a device without a name"))
 
@@ -138,6 +139,10 @@ func (h *host) admit(b *telemetry.Batch, now time.Time) (t tally, err error) {
 		if g.Device.Name == "" {
 			t.invalid += uint64(len(g.Telemetry) + len(g.Attributes))
 			err = errNoName
+			continue
+		}
+		if !h.r.mayHave(g.Device.Name) {
+			t.denied += uint64(len(g.Telemetry) + len(g.Attributes))
 			continue
 		}
 		more := h.admitGroup(g, now)
@@ -219,8 +224,13 @@ func (h *host) DeviceOnline(ctx context.Context, d telemetry.Device) error {
 	if d.Name == "" {
 		return errNoName
 	}
+	if !h.r.mayHave(d.Name) {
+		return nil
+	}
 	g := h.r.g
 	dev := g.devices.touch(d, h.r)
+	dev.active.Store(int64(time.Since(g.begun)))
+	dev.kept.Store(false)
 	g.devices.set(dev, present)
 	return g.north.Load().DeviceOnline(ctx, d)
 }

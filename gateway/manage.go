@@ -50,6 +50,7 @@ func (g *Gateway) restore(r *running) {
 		if dev.owner.Load() != r || !dev.online() || !dev.kept.Swap(false) {
 			continue
 		}
+		dev.active.Store(int64(time.Since(g.begun)))
 		if err := g.north.Load().DeviceOnline(g.stopping, dev.device()); err != nil {
 			r.log.Warn("device not announced", "device", dev.name, "error", err)
 		}
@@ -60,6 +61,7 @@ func (g *Gateway) restore(r *running) {
 func (g *Gateway) heard(d telemetry.Device, r *running, now time.Time) *device {
 	dev := g.devices.touch(d, r)
 	dev.heard.Store(now.UnixMilli())
+	dev.active.Store(int64(now.Sub(g.begun)))
 	if dev.presence() == silent {
 		g.devices.set(dev, present)
 		if err := g.north.Load().DeviceOnline(g.stopping, dev.device()); err != nil {

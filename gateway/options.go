@@ -46,6 +46,9 @@ type options struct {
 	reboot     func(context.Context, time.Duration) error
 	removal    func(context.Context) error
 	version    string
+	deviceFile string
+	guests     map[string]*guests // by connector
+	idle       time.Duration
 	errs       []error
 }
 

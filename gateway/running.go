@@ -55,6 +55,7 @@ type ConnectorStats struct {
 	Stored    uint64            // points
 	Filtered  uint64            // points that the report policy held back
 	Invalid   uint64            // points that cannot be sent
+	Denied    uint64            // points of devices that the device filter refuses
 }
 
 // running is a connector in its gateway.
@@ -65,6 +66,7 @@ type running struct {
 	log    *slog.Logger
 	kind   string // the type, as in the configuration
 	policy *telemetry.ReportPolicy
+	guests *guests
 	own    map[string]*telemetry.ReportPolicy // of devices
 	err    error                              // what is wrong with its options
 	host   *host
@@ -82,7 +84,7 @@ type running struct {
 
 func newRunning(g *Gateway, name string, c connector.Connector) *running {
 	r := &running{g: g, name: name, conn: c, log: g.log.With("connector", name)}
-	r.host = newHost(r)
+	r.host, r.guests = newHost(r), g.cfg.guests[name]
 	return r
 }
 
@@ -252,6 +254,7 @@ func (r *running) stats() ConnectorStats {
 	r.mu.Unlock()
 	s.Received, s.Records = r.received.Load(), r.records.Load()
 	s.Stored, s.Filtered, s.Invalid = r.stored.Load(), r.filtered.Load(), r.invalid.Load()
+	s.Denied = r.denied.Load()
 	if hr, ok := connector.As[connector.HealthReporter](r.conn); ok {
 		h := hr.Health()
 		s.Health = &h
