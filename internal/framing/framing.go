@@ -14,8 +14,9 @@ import (
 // set. If none is, a message ends with the silence of Gap; and if there is no Gap
 // either, each read is taken for a message, which is what there is left to do.
 type Format struct {
-	// Delimiter ends a message, and is no part of it.
+	// Delimiter ends a message, and is no part of it unless Keep is set.
 	Delimiter []byte
+	Keep      bool
 
 	// Length is the place of the length in each message.
 	Length *Length

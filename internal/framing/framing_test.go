@@ -74,6 +74,7 @@ func TestMessages(t *testing.T) {
 		in, want []string
 	}{
 		"coalesced and torn":       {framing.Format{Delimiter: []byte("\r\n")}, []string{"a\r\nbc\r", "\nd", "ef\r\n"}, []string{"a", "bc", "def"}},
+		"delimiters are kept":      {framing.Format{Delimiter: []byte("\r\n"), Keep: true}, []string{"a\r", "\n\r\nb\r\nc"}, []string{"a\r\n", "b\r\n"}},
 		"empty ones are none":      {framing.Format{Delimiter: []byte(";")}, []string{";;a;;"}, []string{"a"}},
 		"unfinished at the end":    {framing.Format{Delimiter: []byte(";")}, []string{"a;b"}, []string{"a"}},
 		"silence ends it":          {framing.Format{Delimiter: []byte(";"), Gap: 1}, []string{"a;b", "", "c;d"}, []string{"a", "b", "c", "d"}},
@@ -157,8 +158,10 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("x\x00\x02ab\xff\xff"), uint8(1), uint8(1))
 	f.Fuzz(func(t *testing.T, in []byte, kind, step uint8) {
 		format := []framing.Format{
-			{Delimiter: []byte(";;"), Max: 20}, {Length: &framing.Length{Offset: 1, Size: 2, Adjust: 1}, Max: 300},
-			{Fixed: 7}, {Length: &framing.Length{Size: 4, Little: true, Strip: true}},
+			{Delimiter: []byte(";;"), Max: 20},
+			{Length: &framing.Length{Offset: 1, Size: 2, Adjust: 1}, Max: 300},
+			{Fixed: 7},
+			{Length: &framing.Length{Size: 4, Little: true, Strip: true}},
 		}[kind%4]
 		var torn []string
 		for rest := in; len(rest) > 0; {

@@ -106,7 +106,11 @@ func (r *Reader) cutDelimited(b []byte) (m []byte, ok bool, err error) {
 	i := bytes.Index(b[r.seen:], d)
 	if i >= 0 {
 		size := r.seen + i
-		m = r.take(size+len(d), len(d))
+		tail := len(d)
+		if r.f.Keep && size > 0 {
+			tail = 0
+		}
+		m = r.take(size+len(d), tail)
 		if r.skip {
 			r.skip = false
 			return nil, true, nil

@@ -28,6 +28,8 @@ type Config struct {
 	DataBits int    // 5 to 8
 	Parity   Parity
 	StopBits int  // 1 or 2
+	RTSCTS   bool // flow control by the lines RTS and CTS
+	XONXOFF  bool // flow control by the characters XON and XOFF
 	RS485    bool // let the driver switch an RS-485 transceiver (Linux: TIOCSRS485)
 }
 

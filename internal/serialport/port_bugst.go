@@ -32,6 +32,9 @@ func Open(cfg Config) (*Port, error) {
 	if cfg.RS485 {
 		return nil, fmt.Errorf("serialport: %s: RS-485 mode: %w", cfg.Path, ErrUnsupported)
 	}
+	if cfg.RTSCTS || cfg.XONXOFF {
+		return nil, fmt.Errorf("serialport: %s: flow control: %w", cfg.Path, ErrUnsupported)
+	}
 	mode := &serial.Mode{BaudRate: cfg.Baud, DataBits: cfg.DataBits}
 	switch cfg.Parity {
 	case EvenParity:
@@ -99,6 +102,9 @@ func (p *Port) SetReadDeadline(t time.Time) error {
 	p.deadline = t
 	return nil
 }
+
+// SetWriteDeadline has no effect on this system.
+func (p *Port) SetWriteDeadline(time.Time) error { return nil }
 
 // Flush discards what was received and not read.
 func (p *Port) Flush() error { return p.port.ResetInputBuffer() }

@@ -64,8 +64,7 @@ func newPort(file *os.File, cfg Config) (*Port, error) {
 	return p, p.Flush()
 }
 
-// termios returns the settings of a raw line: no echo, no translation, no flow
-// control.
+// termios returns the settings of a raw line: no echo, no translation.
 func termios(cfg Config) (*unix.Termios, error) {
 	speed, ok := speeds()[cfg.Baud]
 	if !ok {
@@ -83,6 +82,13 @@ func termios(cfg Config) (*unix.Termios, error) {
 	case OddParity:
 		t.Cflag |= unix.PARENB | unix.PARODD
 		t.Iflag |= unix.INPCK
+	}
+	if cfg.RTSCTS {
+		t.Cflag |= unix.CRTSCTS
+	}
+	if cfg.XONXOFF {
+		t.Iflag |= unix.IXON | unix.IXOFF
+		t.Cc[unix.VSTART], t.Cc[unix.VSTOP] = 0x11, 0x13
 	}
 	t.Cc[unix.VMIN] = 1
 	return t, nil
@@ -145,6 +151,9 @@ func (p *Port) SetDeadline(t time.Time) error { return p.file.SetDeadline(t) }
 
 // SetReadDeadline bounds the waiting of reads, also of one under way.
 func (p *Port) SetReadDeadline(t time.Time) error { return p.file.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds the writes under way and to come.
+func (p *Port) SetWriteDeadline(t time.Time) error { return p.file.SetWriteDeadline(t) }
 
 // Flush discards what was received and not read.
 func (p *Port) Flush() error {

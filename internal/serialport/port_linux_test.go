@@ -119,7 +119,7 @@ func TestHighDescriptors(t *testing.T) {
 
 func TestLineSettingsReachTheDriver(t *testing.T) {
 	near, path := pty(t)
-	open(t, serialport.Config{Path: path, Baud: 9600, DataBits: 7, Parity: serialport.OddParity, StopBits: 2})
+	open(t, serialport.Config{Path: path, Baud: 9600, DataBits: 7, Parity: serialport.OddParity, StopBits: 2, RTSCTS: true, XONXOFF: true})
 	raw, err := near.SyscallConn()
 	require.NoError(t, err)
 	var got *unix.Termios
@@ -128,6 +128,8 @@ func TestLineSettingsReachTheDriver(t *testing.T) {
 	require.EqualValues(t, unix.B9600, got.Cflag&unix.CBAUD)
 	require.NotZero(t, got.Cflag&unix.CSTOPB)
 	require.NotZero(t, got.Cflag&unix.PARODD)
+	require.NotZero(t, got.Cflag&unix.CRTSCTS)
+	require.NotZero(t, got.Iflag&unix.IXON)
 	require.Zero(t, got.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG))
 }
 

@@ -22,6 +22,9 @@ func (p *Port) SetDeadline(time.Time) error { return ErrUnsupported }
 // SetReadDeadline fails with [ErrUnsupported].
 func (p *Port) SetReadDeadline(time.Time) error { return ErrUnsupported }
 
+// SetWriteDeadline always fails.
+func (p *Port) SetWriteDeadline(time.Time) error { return ErrUnsupported }
+
 // Flush fails with [ErrUnsupported].
 func (p *Port) Flush() error { return ErrUnsupported }
 
