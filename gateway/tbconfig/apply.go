@@ -47,7 +47,7 @@ func (s *Service) adopt(doc document, w *writing, apply func(next File) (steps, 
 		taken.undo()
 		return err
 	}
-	s.doc = doc
+	s.doc, s.file.Connectors = doc, next.Connectors
 	s.noteSum(s.path)
 	return nil
 }

@@ -14,7 +14,13 @@ import (
 var errOlder = errors.New("it is older than the file, which is in effect")
 
 // writing returns a change of files of the folder.
-func (s *Service) writing() *writing { return &writing{dir: s.dir, now: time.Now} }
+func (s *Service) writing() *writing {
+	w := &writing{dir: s.dir, now: time.Now, create: s.create}
+	if w.create == nil {
+		w.create = writeTemp
+	}
+	return w
+}
 
 // changedSum notes the content of a file, and reports whether it is another one
 // than at the last call.

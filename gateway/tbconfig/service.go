@@ -85,13 +85,14 @@ type Service struct {
 	doc         document   // tb_gateway.json
 	file        File       // what is in effect of it, with the environment
 	client      *tbclient.Client
-	running     context.Context    // of Run
-	unwatch     func()             // nil while remote configuration is off
-	placed      map[string]*placed // the connectors, by name
-	sums        map[string]sum     // of files by path, as they were looked at last
-	handled     map[string]string  // values of shared attributes
-	rejected    map[string]string  // parts of the files that were tried in vain
-	problems    map[string]string  // what is not in effect, by attribute or file
+	running     context.Context                                         // of Run
+	unwatch     func()                                                  // nil while remote configuration is off
+	placed      map[string]*placed                                      // the connectors, by name
+	sums        map[string]sum                                          // of files by path, as they were looked at last
+	handled     map[string]string                                       // values of shared attributes
+	rejected    map[string]string                                       // parts of the files that were tried in vain
+	problems    map[string]string                                       // what is not in effect, by attribute or file
+	create      func(path string, data []byte) (temp string, err error) // nil: writeTemp
 	logs        logSettings
 	logFile     *logging.File // nil: there is none
 	remoteLevel slog.Level    // of what the parts of the gateway send

@@ -23,6 +23,7 @@ const keptBackups = 10
 type writing struct {
 	dir    string
 	now    func() time.Time
+	create func(path string, data []byte) (temp string, err error) // writes beside path
 	staged []staged
 }
 
@@ -47,7 +48,7 @@ func (w *writing) stage(path string, data []byte, stamp time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if s.temp, err = writeTemp(path, data); err != nil {
+	if s.temp, err = w.create(path, data); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	w.staged = append(w.staged, s)
@@ -161,7 +162,7 @@ func (w *writing) backup(path string, data []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	temp, err := writeTemp(backupPath(dir, base, stamp), data)
+	temp, err := w.create(backupPath(dir, base, stamp), data)
 	if err != nil {
 		return err
 	}
