@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -535,13 +534,15 @@ func TestDevicesTellWhatIsKnown(t *testing.T) {
 	require.Equal(t, gateway.DeviceInfo{Name: "added", Profile: "x", Connector: "a", Online: true}, all[0])
 	require.False(t, all[1].LastData.Before(begin))
 	all[1].LastData = time.Time{}
-	require.Equal(t, gateway.DeviceInfo{Name: "d", Profile: "meter", Connector: "a", Online: true,
-		Messages: 2, Points: 2, RPCs: 1, AttributeUpdates: 1, Renamed: "Boiler"}, all[1])
+	require.Equal(t, gateway.DeviceInfo{
+		Name: "d", Profile: "meter", Connector: "a", Online: true,
+		Messages: 2, Points: 2, RPCs: 1, AttributeUpdates: 1, Renamed: "Boiler",
+	}, all[1])
 	require.False(t, all[2].Online)
 
 	require.NoError(t, g.RemoveDevice(t.Context(), "d"))
 	require.True(t, p.wentOffline("d"))
 	require.ErrorIs(t, g.RemoveDevice(t.Context(), "d"), gateway.ErrNoDevice)
 	require.Len(t, g.Devices(), 2)
-	require.False(t, strings.Contains(fmt.Sprint(g.Devices()), "Boiler"))
+	require.NotContains(t, fmt.Sprint(g.Devices()), "Boiler")
 }

@@ -59,35 +59,37 @@ func (d *depot) current() *stock {
 // while the gate is shut. The interruptible belongs to the caller.
 func (d *depot) append(ctx context.Context, in *interruptible, rec []byte) (*stock, uint64, error) {
 	for {
-		st, err := d.enter(ctx)
+		st, leave, err := d.enter(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		in.begin(ctx, st.leave)
+		in.begin(ctx, leave)
 		offset, err := st.store.Append(in, rec)
 		in.end()
 		d.exit()
-		if err == nil || ctx.Err() != nil || st.leave.Err() == nil || !errors.Is(err, context.Canceled) {
+		if err == nil || ctx.Err() != nil || leave.Err() == nil || !errors.Is(err, context.Canceled) {
 			return st, offset, err
 		}
 	}
 }
 
-func (d *depot) enter(ctx context.Context) (*stock, error) {
+// enter waits for the gate to be open, and returns the store behind it and the
+// context that is done when appends have to leave.
+func (d *depot) enter(ctx context.Context) (*stock, context.Context, error) {
 	for {
 		d.mu.Lock()
 		shut := d.shut
 		if shut == nil {
 			d.inside++
-			st := d.stock
+			st, leave := d.stock, d.stock.leave
 			d.mu.Unlock()
-			return st, nil
+			return st, leave, nil
 		}
 		d.mu.Unlock()
 		select {
 		case <-shut:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
 }

@@ -188,13 +188,11 @@ func (ds *devices) add(name string) *device {
 	return dev
 }
 
-// set changes the presence of a device and reports whether it was another.
-func (ds *devices) set(d *device, p presence) bool {
-	if presence(d.state.Swap(int32(p))) == p {
-		return false
+// set changes the presence of a device.
+func (ds *devices) set(d *device, p presence) {
+	if presence(d.state.Swap(int32(p))) != p {
+		ds.change()
 	}
-	ds.change()
-	return true
 }
 
 // forget drops the named device and returns it, or nil.

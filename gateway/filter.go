@@ -352,12 +352,18 @@ func (f *filter) release(b *telemetry.Batch, which func(*entry) bool, now, ts in
 
 // silence ends all repetitions, until there is a reading again.
 func (f *filter) silence() {
-	for i := len(f.held) - 1; i >= 0; i-- {
-		if e := f.held[i]; e.held.n == 0 {
-			heap.Remove(&f.held, i)
-			e.held = reading{}
+	left := f.held[:0]
+	for _, e := range f.held {
+		if e.held.n == 0 {
+			e.index, e.held = 0, reading{}
+			continue
 		}
+		left = append(left, e)
+		e.index = int32(len(left))
 	}
+	clear(f.held[len(left):])
+	f.held = left
+	heap.Init(&f.held)
 }
 
 // drop forgets a device.

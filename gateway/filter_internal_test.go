@@ -139,3 +139,29 @@ func TestRollbackRestoresWhatWasHeld(t *testing.T) {
 	f.commit(60)
 	require.Zero(t, held("min"))
 }
+
+func TestSilenceEndsRepetitionsAndNothingElse(t *testing.T) {
+	f := newFilter()
+	p := &telemetry.ReportPolicy{Mode: telemetry.OnChangeOrPeriod, Period: 1e9, Repeat: true}
+	for i := range 100 {
+		q := telemetry.Point{Key: fmt.Sprint(i), Value: telemetry.Int(1)}
+		f.pass(telemetry.Device{Name: "d"}, &q, false, p, int64(1000*(i*37%100)))
+		f.commit(int64(1000 * (i * 37 % 100)))
+		if i%3 == 0 { // held back
+			f.pass(telemetry.Device{Name: "d"}, &q, false, p, int64(200_000-i))
+			f.commit(int64(200_000 - i))
+		}
+	}
+	require.Len(t, f.held, 100)
+	f.silence()
+	require.Len(t, f.held, 34)
+	last := int64(0)
+	for len(f.held) > 0 {
+		e := f.held[0]
+		require.EqualValues(t, 1, e.index)
+		require.GreaterOrEqual(t, e.held.wake, last, "in order")
+		require.Positive(t, e.held.n)
+		last = e.held.wake
+		f.unhold(e)
+	}
+}

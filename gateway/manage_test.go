@@ -156,7 +156,7 @@ func TestABrokenFileOfDevicesIsSetAside(t *testing.T) {
 	require.NoError(t, stop())
 	raw, err := os.ReadFile(path + ".broken")
 	require.NoError(t, err)
-	require.Equal(t, `{"d": {"connectorName"`, string(raw))
+	require.Equal(t, []byte(`{"d": {"connectorName"`), raw)
 	raw, err = os.ReadFile(path)
 	require.NoError(t, err)
 	require.Contains(t, string(raw), `"d":`)

@@ -68,7 +68,8 @@ func TestPoliciesThatMakeNoSense(t *testing.T) {
 		"time to live -1":     {TTL: -1},
 		"unknown aggregation": {Mode: telemetry.OnPeriod, Period: 1, Aggregate: 9},
 		"only reports by period": {
-			Mode: telemetry.OnChangeOrPeriod, Period: 1, Aggregate: telemetry.AggregateSum},
+			Mode: telemetry.OnChangeOrPeriod, Period: 1, Aggregate: telemetry.AggregateSum,
+		},
 		"only the last value": {Mode: telemetry.OnChange, Repeat: true},
 		"of attributes":       {Attributes: &telemetry.ReportPolicy{Mode: telemetry.OnPeriod}},
 	} {
