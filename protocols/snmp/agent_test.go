@@ -29,6 +29,7 @@ type agent struct {
 	silent   bool
 	most     int // objects of one request; more are answered tooBig
 	deaf     int // requests of more objects are not answered
+	vague    bool // do not say which object an error is of
 	faulty   map[string]gosnmp.SNMPError
 	hook     func(p *gosnmp.SnmpPacket) bool // false: do not answer
 }
@@ -175,10 +176,7 @@ func (a *agent) serve() {
 func (a *agent) answer(p *gosnmp.SnmpPacket) *gosnmp.SnmpPacket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := request{kind: p.PDUType, at: time.Now()}
-	for _, v := range p.Variables {
-		r.oids = append(r.oids, strings.TrimPrefix(v.Name, "."))
-	}
+	r := request{kind: p.PDUType, oids: names(p), at: time.Now()}
 	a.requests = append(a.requests, r)
 	if a.silent || a.deaf > 0 && (len(r.oids) > a.deaf || p.MaxRepetitions > uint32(a.deaf)) {
 		return nil
@@ -186,6 +184,7 @@ func (a *agent) answer(p *gosnmp.SnmpPacket) *gosnmp.SnmpPacket {
 	if a.hook != nil && !a.hook(p) {
 		return nil
 	}
+	oids := names(p) // the hook may have changed them
 	out := *p
 	out.PDUType = gosnmp.GetResponse
 	out.Error, out.ErrorIndex = gosnmp.NoError, 0
@@ -193,11 +192,21 @@ func (a *agent) answer(p *gosnmp.SnmpPacket) *gosnmp.SnmpPacket {
 		out.Error, out.Variables = gosnmp.TooBig, nil
 		return &out
 	}
-	out.Variables = a.variables(p, r.oids, &out)
+	out.Variables = a.variables(p, oids, &out)
 	if out.Error != gosnmp.NoError {
 		out.Variables = p.Variables
 	}
+	if a.vague {
+		out.ErrorIndex = 0
+	}
 	return &out
+}
+
+func names(p *gosnmp.SnmpPacket) (oids []string) {
+	for _, v := range p.Variables {
+		oids = append(oids, strings.TrimPrefix(v.Name, "."))
+	}
+	return oids
 }
 
 func (a *agent) variables(p *gosnmp.SnmpPacket, oids []string, out *gosnmp.SnmpPacket) (list []gosnmp.SnmpPDU) {

@@ -131,6 +131,8 @@ func (c *client) failure(ctx context.Context, err error) error {
 	case errors.Is(err, gosnmp.ErrMaxRetriesExceeded), errors.As(err, &timeout) && timeout.Timeout(),
 		errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("%w from %s within %v", errTimeout, c.device.Address, c.device.Timeout.Round(time.Millisecond))
+	case strings.Contains(err.Error(), "not authentic"), errors.Is(err, gosnmp.ErrWrongDigest), errors.Is(err, gosnmp.ErrUnknownUsername):
+		err = fmt.Errorf("the user's name, protocols or passwords are not those of the agent: %w", err)
 	case strings.HasPrefix(err.Error(), "recover:"): // with the stacks of all goroutines
 		err = errors.New("the answer is malformed")
 	}

@@ -201,7 +201,7 @@ func whole(v telemetry.Value, low, high int64) (int64, error) {
 		ok = false
 	}
 	if !ok || n < low || n > high {
-		return 0, fmt.Errorf("%s is not a whole number from %d to %d", v, low, high)
+		return 0, fmt.Errorf("%s is not a whole number from %d to %d", v.AppendJSON(nil), low, high)
 	}
 	return n, nil
 }
