@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,12 +78,8 @@ func schemaDocs(t *testing.T) []json.RawMessage {
 	)
 	slave := func(config map[string]any, members map[string]any) {
 		s := map[string]any{"type": "tcp", "host": "127.0.0.1", "port": 502, "deviceName": "MB", "unitId": 1}
-		for key, value := range config {
-			s[key] = value
-		}
-		for key, value := range members {
-			s[key] = value
-		}
+		maps.Copy(s, config)
+		maps.Copy(s, members)
 		doc, err := json.Marshal(map[string]any{"master": map[string]any{"slaves": []any{s}}})
 		require.NoError(t, err)
 		docs = append(docs, doc)

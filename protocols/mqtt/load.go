@@ -25,10 +25,9 @@ type loader struct {
 	compatible bool // convert as the reference gateway does
 }
 
-// load reads the configuration of a connector. The error names every problem.
-func load(raw json.RawMessage, env connector.Env, options typeOptions) (Config, error) {
+// load reads the configuration of a connector by r. The error names every problem.
+func load(r *conf.Reader, raw json.RawMessage, env connector.Env, options typeOptions) (Config, error) {
 	l := &loader{env: env, options: options, shared: make(map[string]UplinkConverter)}
-	r := conf.NewReader(env.Logger)
 	o := r.Root(upgradeItems(raw))
 	o.Ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion")
 	o.Unused("useGRPC", "useGRPCForce")

@@ -18,11 +18,10 @@ func (l *loader) mappings(o *conf.Object, cfg *Config) {
 	if !o.Has(key) && o.Has("dataMapping") {
 		key = "dataMapping"
 	}
-	var report *telemetry.ReportPolicy
-	if o.Flag("sendDataOnlyOnChange", false) && !o.Has("reportStrategy") {
-		report = &telemetry.ReportPolicy{Mode: telemetry.OnChange}
+	report := conf.ReportPolicy(o, nil)
+	if o.Has("reportStrategy") {
+		report = nil // whoever runs the connector reads it
 	}
-	o.Ignore("reportStrategy") // whoever runs the connector reads it
 	for _, m := range o.Objects(key) {
 		cfg.Mappings = append(cfg.Mappings, Mapping{
 			Filter:    filter(m),
@@ -156,6 +155,7 @@ func expression(o *conf.Object, key, sourceKey string) Expression {
 // stands for all.
 func datapoints(o *conf.Object, key string, report *telemetry.ReportPolicy) (points []Datapoint, all bool) {
 	if raw := o.Raw(key); raw != nil && isStar(raw) {
+		o.OneOf(key, "", "*")
 		return nil, true
 	}
 	for i, raw := range o.Elements(key) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // A TypeOption configures Type.
@@ -40,7 +41,7 @@ func Type(opts ...TypeOption) connector.Type {
 			if env.Logger == nil {
 				env.Logger = slog.Default()
 			}
-			cfg, err := load(raw, env, o)
+			cfg, err := load(conf.NewReader(env.Logger), raw, env, o)
 			if err != nil {
 				return nil, err
 			}

@@ -56,6 +56,11 @@ func (c *Config) description(path string, used map[string]bool) string {
 		used[at] = true
 		return c.Describe[at]
 	}
+	return common(path)
+}
+
+// common returns the description of a key that means the same for all connectors, or "".
+func common(path string) string {
 	if text := ofAllFiles()[path]; text != "" {
 		return text
 	}
