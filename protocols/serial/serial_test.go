@@ -124,7 +124,7 @@ func TestMessagesBecomeReadings(t *testing.T) {
 	}
 	host.Eventually(t, "all readings", func() bool { return len(values(host, "w")) == 3 })
 	assert.Equal(t, []string{"1.5", "2.0", "3.0"}, values(host, "w"))
-	assert.Len(t, host.Online(), 2)
+	host.Eventually(t, "both devices are announced", func() bool { return len(host.Online()) == 2 })
 }
 
 // Faults are logged once, however many there are, and so is their end.
