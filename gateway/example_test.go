@@ -2,7 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log"
+	"time"
 
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/gateway"
@@ -35,4 +38,42 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	// Output:
+}
+
+func ExampleWithRPC() {
+	g, err := gateway.New(
+		gateway.WithPlatform(newPlatform()),
+		gateway.WithRPC("sum", func(_ context.Context, params json.RawMessage) (telemetry.Value, error) {
+			var numbers []int64
+			if err := json.Unmarshal(params, &numbers); err != nil {
+				return telemetry.Value{}, err
+			}
+			total := int64(0)
+			for _, n := range numbers {
+				total += n
+			}
+			return telemetry.Int(total), nil
+		}),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// As the platform calls it.
+	v, err := g.HandleRPC(context.Background(), "sum", json.RawMessage(`[1, 2, 3]`))
+	fmt.Println(v, err)
+	// Output: 6 <nil>
+}
+
+// A connection is tried for a minute; the present one goes on if it fails.
+func ExampleGateway_SetPlatform() {
+	g, err := gateway.New(gateway.WithPlatform(newPlatform()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	next := newPlatform() // usually tbclient.Dial(cfg)
+	if err := g.SetPlatform(context.Background(), next, time.Minute); err != nil {
+		log.Print(err)
+	}
+	fmt.Println(g.Platform() == gateway.Platform(next))
+	// Output: true
 }
