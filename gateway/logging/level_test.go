@@ -81,6 +81,17 @@ func TestEachSourceHasItsLevelWhichChangesWhileItLogs(t *testing.T) {
 	require.Equal(t, "abcdefgs", got) // the last one ends with x.connector=meters
 }
 
+func TestAFixedLevelStays(t *testing.T) {
+	levels := logging.NewLevels(slog.LevelInfo)
+	levels.Set(logging.Connector("meters"), logging.LevelNone)
+	levels.Fix(slog.LevelDebug)
+	levels.Set(logging.Connector("sensors"), slog.LevelError)
+	levels.SetAll(slog.LevelWarn, map[logging.Source]slog.Level{logging.Part("storage"): slog.LevelWarn})
+	for _, s := range []logging.Source{logging.Connector("meters"), logging.Connector("sensors"), logging.Part("storage"), logging.Part("x")} {
+		require.Equal(t, slog.LevelDebug, levels.Level(s))
+	}
+}
+
 // A part that is named like a connector is another source.
 func TestAPartAndAConnectorOfOneNameDiffer(t *testing.T) {
 	levels := logging.NewLevels(slog.LevelInfo)

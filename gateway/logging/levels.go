@@ -12,6 +12,7 @@ import (
 // zero Levels is LevelInfo for all. Its methods may be called concurrently.
 type Levels struct {
 	mu    sync.Mutex // held by whoever replaces the table
+	fixed bool
 	table atomic.Pointer[levelTable]
 }
 
@@ -58,10 +59,22 @@ func (l *Levels) Unset(s Source) {
 	l.put(t.rest, by)
 }
 
+// Fix makes all sources have one level for good, whatever else is set before or
+// after: so a command line can come before configuration files.
+func (l *Levels) Fix(level slog.Level) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.put(level, nil)
+	l.fixed = true
+}
+
 // Level returns the level of a source.
 func (l *Levels) Level(s Source) slog.Level { return l.current().of(s) }
 
 func (l *Levels) put(rest slog.Level, by map[Source]slog.Level) {
+	if l.fixed {
+		return
+	}
 	t := &levelTable{rest: rest, by: by, least: rest}
 	for _, level := range by {
 		t.least = min(t.least, level)
