@@ -27,8 +27,8 @@ type agent struct {
 	order    []string // keys of values, sorted
 	requests []request
 	silent   bool
-	most     int // objects of one request; more are answered tooBig
-	deaf     int // requests of more objects are not answered
+	most     int  // objects of one request; more are answered tooBig
+	deaf     int  // requests of more objects are not answered
 	vague    bool // do not say which object an error is of
 	faulty   map[string]gosnmp.SNMPError
 	hook     func(p *gosnmp.SnmpPacket) bool // false: do not answer

@@ -125,7 +125,10 @@ func lost(err error) bool {
 // failure gives an error of the library its form.
 func (c *client) failure(ctx context.Context, err error) error {
 	var timeout net.Error
+	deadline, bounded := ctx.Deadline()
 	switch {
+	case bounded && !time.Now().Before(deadline):
+		err = fmt.Errorf("%w from %s: %w", errTimeout, c.device.Address, context.DeadlineExceeded)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, gosnmp.ErrMaxRetriesExceeded), errors.As(err, &timeout) && timeout.Timeout(),

@@ -344,4 +344,3 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 		require.NotContains(t, text, "secret")
 	}
 }
-

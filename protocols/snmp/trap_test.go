@@ -313,4 +313,3 @@ func TestTwoGatewaysReceiveOnTheirOwnPorts(t *testing.T) {
 		h.Eventually(t, "trap", func() bool { return len(h.series(fmt.Sprint("d", n), "trap")) == 1 })
 	}
 }
-
