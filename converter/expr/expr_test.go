@@ -98,7 +98,7 @@ func TestPathsOfManyDescentsAreBounded(t *testing.T) {
 	if v := expr.CompilePath("$..a..a..a..a..a..b").First(parse(t, doc)); v != nil {
 		t.Errorf("found %s", v)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > time.Minute { // without a bound it takes hours
 		t.Errorf("took %v", d)
 	}
 }
