@@ -33,7 +33,8 @@ func TestConformance(t *testing.T) {
 		NoAck:    true,
 		Patience: 30 * time.Second,
 		RPC: []connector.RPCRequest{
-			{Device: "d", Method: "read"}, {Device: "d", Method: "write", Params: json.RawMessage("5")},
+			{Device: "d", Method: "read"},
+			{Device: "d", Method: "write", Params: json.RawMessage("5")},
 			{Device: "d", Method: "get", Params: json.RawMessage(`"oid=` + base + `2.0;"`)},
 		},
 		New: func(t *testing.T) (connector.Connector, connectortest.Source) {

@@ -7,6 +7,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -35,7 +36,9 @@ func ScaleBy(factor float64, v telemetry.Value) (out, back telemetry.Value, err 
 }
 
 // Load is load.
-func Load(doc json.RawMessage, env connector.Env) (Config, error) { return load(doc, env) }
+func Load(doc json.RawMessage, env connector.Env) (Config, error) {
+	return load(conf.NewReader(env.Logger), doc, env)
+}
 
 // A TrapDecoder decodes notifications, as the server does.
 type TrapDecoder struct{ d *trapDecoder }

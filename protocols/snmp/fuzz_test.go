@@ -27,7 +27,8 @@ func FuzzTrap(f *testing.F) {
 		f.Add(msg)
 	}
 	d := snmp.NewTrapDecoder(f, []string{"public"}, []snmp.User{
-		{Name: "open"}, {Name: "auth", Auth: "SHA", AuthPassword: "password1"},
+		{Name: "open"},
+		{Name: "auth", Auth: "SHA", AuthPassword: "password1"},
 		{Name: "priv", Auth: "MD5", AuthPassword: "password1", Priv: "AES", PrivPassword: "password2"},
 	}, "engine-1")
 	f.Fuzz(func(t *testing.T, msg []byte) {

@@ -75,7 +75,7 @@ func (h *host) wants(t testing.TB, device, key, value string) {
 func run(t testing.TB, c connector.Connector) (*host, func()) {
 	t.Helper()
 	h := &host{Host: connectortest.NewHost(t)}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends in a clean-up, after the test's own
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx, h) }()
 	stop := sync.OnceFunc(func() {

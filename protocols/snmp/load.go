@@ -28,13 +28,12 @@ type loader struct {
 	report *telemetry.ReportPolicy // of the file
 }
 
-// load reads the configuration of a connector. The error names every problem.
-func load(doc json.RawMessage, env connector.Env) (Config, error) {
+// load reads the configuration of a connector by r. The error names every problem.
+func load(r *conf.Reader, doc json.RawMessage, env connector.Env) (Config, error) {
 	l := &loader{log: env.Logger}
 	if l.log == nil {
 		l.log = slog.Default()
 	}
-	r := conf.NewReader(l.log)
 	o := r.Root(doc)
 	o.Ignore("name", "id", "type", "class", "logLevel", "enableRemoteLogging", "configVersion", "configuration")
 	o.Unused("useGRPC", "useGRPCForce")
@@ -66,9 +65,13 @@ func (l *loader) names(o *conf.Object) {
 	table := o.Object("oids")
 	l.cfg.Names = make(Names)
 	for _, name := range table.Keys() {
-		oid := table.Text(name, "")
-		if _, err := parseOID(oid); err != nil {
-			table.Fail(name, err)
+		var oid string
+		err := json.Unmarshal(table.Peek(name), &oid)
+		if err == nil {
+			_, err = parseOID(oid)
+		}
+		if err != nil {
+			table.Failf(name, "%s is not an object identifier", table.Peek(name))
 			continue
 		}
 		l.cfg.Names[name] = oid

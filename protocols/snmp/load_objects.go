@@ -1,6 +1,7 @@
 package snmp
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -116,14 +117,15 @@ func dataType(o *conf.Object) Syntax {
 // {oid: {"value": value, "dataType": type}}.
 func mappings(o *conf.Object, typ Syntax) (list []Write) {
 	m := o.Object("mappings")
-	for _, oid := range m.Keys() {
+	for i, oid := range m.Keys() {
 		w := Write{OID: oid, Syntax: typ}
-		if raw := m.Raw(oid); len(raw) > 0 && raw[0] == '{' {
-			entry := m.Object(oid)
+		raw := m.Peek(oid)
+		if len(raw) > 0 && raw[0] == '{' {
+			entry := o.Element("mappings", i, raw)
 			w.Value, w.Syntax = entry.Text("value", ""), dataType(entry)
 			entry.Finish()
-		} else {
-			w.Value = m.Text(oid, "")
+		} else if len(raw) > 0 && json.Unmarshal(raw, &w.Value) != nil {
+			w.Value = string(raw) // a number or a boolean
 		}
 		list = append(list, w)
 	}

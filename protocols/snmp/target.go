@@ -40,7 +40,7 @@ func (t *target) profile() telemetry.Device {
 // begin forgets what an earlier Run left behind.
 func (t *target) begin(ctx context.Context, s *session) {
 	t.host, t.online, t.healthy = s, false, false
-	t.client.run = ctx
+	t.client.run = ctx //nolint:fatcontext // that of Run, which is the same for all requests
 	t.client.opened = func(a netip.Addr) { s.located(t, a) }
 	s.setOffline(t, false)
 	for _, g := range t.groups {

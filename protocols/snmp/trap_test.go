@@ -52,7 +52,7 @@ type informer struct {
 
 func newInformer(tb testing.TB, addr string) *informer {
 	tb.Helper()
-	conn, err := net.Dial("udp", addr) //nolint:noctx // it does not wait
+	conn, err := net.Dial("udp", addr)
 	require.NoError(tb, err)
 	i := &informer{conn: conn, sent: make(map[uint32]int64), msgs: make(map[int64][]byte), done: make(chan struct{})}
 	i.wg.Go(i.repeat)
@@ -155,7 +155,7 @@ func receiver(t *testing.T, cfg snmp.Config) (*host, func(msg []byte)) {
 	cfg.Traps.Address = "127.0.0.1:" + peer.FreePacketPort(t)
 	h, _ := run(t, snmp.New(cfg))
 	h.Eventually(t, "listening", func() bool { return h.log.count("traps are received") == 1 })
-	conn, err := net.Dial("udp", cfg.Traps.Address) //nolint:noctx // it does not wait
+	conn, err := net.Dial("udp", cfg.Traps.Address)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return h, func(msg []byte) {
@@ -207,7 +207,8 @@ func TestTrapsOfVersion1HaveTheirNamesInVersion2(t *testing.T) {
 
 func TestTheSenderOfANotificationIsFound(t *testing.T) {
 	devices := []snmp.Device{
-		{Name: "first", Address: "127.0.0.1:1161"}, {Name: "second", Address: "127.0.0.1:2161", Community: "other"},
+		{Name: "first", Address: "127.0.0.1:1161"},
+		{Name: "second", Address: "127.0.0.1:2161", Community: "other"},
 		{Name: "far", Address: "192.0.2.7"},
 	}
 	h, send := receiver(t, snmp.Config{Devices: devices, Traps: &snmp.Traps{}})
@@ -243,7 +244,7 @@ func TestWhatIsNoNotificationCostsNothing(t *testing.T) {
 }
 
 func TestAPortThatIsTakenIsTriedAgain(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	c := snmp.New(snmp.Config{Devices: []snmp.Device{{Name: "d", Address: "127.0.0.1"}}, Traps: &snmp.Traps{Address: taken.LocalAddr().String()}})
 	h, _ := run(t, c)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/conf"
 )
 
 // Type returns the connector type "snmp" of configuration files, which have the form
@@ -12,7 +13,7 @@ func Type() connector.Type {
 	return connector.Type{
 		Name: "snmp",
 		New: func(doc json.RawMessage, env connector.Env) (connector.Connector, error) {
-			cfg, err := load(doc, env)
+			cfg, err := load(conf.NewReader(env.Logger), doc, env)
 			if err != nil {
 				return nil, err
 			}
