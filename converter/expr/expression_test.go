@@ -191,6 +191,8 @@ func TestTheReferencesModeGoesByWayOfPythonsText(t *testing.T) {
 		{"${id}/${gone}", "string", telemetry.String("S-7/None")},
 		{"${gone}", "string", telemetry.Value{}},
 		{"${none}", "double", telemetry.Value{}},
+		{"N${gone}", "string", telemetry.String("NNone")},
+		{"None", "string", telemetry.Value{}},
 		{"${id}", "double", telemetry.String("S-7")},
 	} {
 		if got, _ := s.Template(expr.Compile(c.text), root, expr.TypeOf(c.typ)); got != c.want {
