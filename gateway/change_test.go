@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -217,7 +218,9 @@ func TestSetStoreFreesASourceThatWaitsForRoom(t *testing.T) {
 		waiting <- err
 	}()
 	time.Sleep(10 * time.Millisecond)
-	_, err := g.SetStore(t.Context(), memstore.New(memstore.Config{}))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := g.SetStore(ctx, memstore.New(memstore.Config{}))
 	require.NoError(t, err)
 	select {
 	case err := <-waiting:
@@ -326,6 +329,7 @@ func TestANewPlatformTakesOverOnceItIsConnected(t *testing.T) {
 	eventually(t, "the old one ends", func() bool { return old.runs.Load() == 0 })
 	require.True(t, next.isOnline("d"))
 	require.False(t, next.isOnline("gone"))
+	require.False(t, next.wentOffline("gone"), "it was never told of it")
 	eventually(t, "what was not acknowledged is published", func() bool { return len(next.ints("d")) == 10 })
 	require.Equal(t, upTo(10), next.ints("d"))
 	submit(t, h, "d", 11)
@@ -334,26 +338,34 @@ func TestANewPlatformTakesOverOnceItIsConnected(t *testing.T) {
 
 func TestAPlatformThatDoesNotConnectIsNotUsed(t *testing.T) {
 	for _, excludes := range []bool{false, true} {
-		old, next, f := newRemote(true), newRemote(false), newFeed()
-		next.last = errors.New("not authorized")
-		next.excludes = func(gateway.Platform) bool { return excludes }
-		g, _ := run(t, gateway.WithPlatform(old), gateway.WithConnector("a", f))
-		h := <-f.host
-		changed := make(chan error, 1)
-		go func() { changed <- g.SetPlatform(context.Background(), next, 200*time.Millisecond) }()
-		eventually(t, "it is tried", func() bool { return next.runs.Load() == 1 })
-		if excludes {
-			require.Zero(t, old.runs.Load(), "the present one is stopped for the trial")
-		}
-		err := <-changed
-		require.ErrorContains(t, err, "not authorized")
-		require.ErrorContains(t, err, "200ms")
-		require.Zero(t, next.runs.Load())
-		require.Same(t, old, g.Platform())
-		eventually(t, "the old one runs", func() bool { return old.runs.Load() == 1 })
-		submit(t, h, "d", 1)
-		eventually(t, "and is used", func() bool { return len(old.ints("d")) == 1 })
-		require.Empty(t, next.points)
+		synctest.Test(t, func(t *testing.T) {
+			old, next, f := newRemote(true), newRemote(false), newFeed()
+			next.last = errors.New("not authorized")
+			next.excludes = func(gateway.Platform) bool { return excludes }
+			g, stop := run(t, gateway.WithPlatform(old), gateway.WithConnector("a", f))
+			h := <-f.host
+			changed := make(chan error, 1)
+			go func() { changed <- g.SetPlatform(context.Background(), next, time.Minute) }()
+			time.Sleep(59 * time.Second)
+			require.EqualValues(t, 1, next.runs.Load(), "it is tried")
+			if excludes {
+				require.Zero(t, old.runs.Load(), "the present one is stopped for the trial")
+			} else {
+				require.EqualValues(t, 1, old.runs.Load())
+			}
+			err := <-changed
+			require.ErrorContains(t, err, "not authorized")
+			require.ErrorContains(t, err, "within 1m0s")
+			require.Zero(t, next.runs.Load())
+			require.Same(t, old, g.Platform())
+			synctest.Wait()
+			require.EqualValues(t, 1, old.runs.Load(), "the old one runs")
+			submit(t, h, "d", 1)
+			settle()
+			require.Len(t, old.ints("d"), 1)
+			require.Empty(t, next.got())
+			require.NoError(t, stop())
+		})
 	}
 }
 
@@ -361,40 +373,39 @@ func TestAPlatformThatDoesNotConnectIsNotUsed(t *testing.T) {
 // use, and not at all if it never is.
 func TestCommandsWaitForTheOutcomeOfATrial(t *testing.T) {
 	for _, good := range []bool{true, false} {
-		old, next := newRemote(true), newRemote(false)
-		c := &controlled{feed: newFeed(), busy: map[string]int{}, rpc: func(context.Context, connector.RPCRequest) (telemetry.Value, error) {
-			return telemetry.Int(1), nil
-		}}
-		g, _ := run(t, gateway.WithPlatform(old), gateway.WithConnector("a", c))
-		require.NoError(t, (<-c.host).DeviceOnline(t.Context(), telemetry.Device{Name: "x"}))
-		limit := time.Minute
-		if !good {
-			limit = 200 * time.Millisecond
-		}
-		changed := make(chan error, 1)
-		go func() { changed <- g.SetPlatform(context.Background(), next, limit) }()
-		eventually(t, "it is tried", func() bool { return next.runs.Load() == 1 })
-		called := make(chan error, 1)
-		next.mu.Lock()
-		d := next.downlink
-		next.mu.Unlock()
-		go func() {
-			_, err := d.HandleRPC(context.Background(), connector.RPCRequest{Device: "x", Method: "get"})
-			called <- err
-		}()
-		time.Sleep(10 * time.Millisecond)
-		c.mu.Lock()
-		require.Empty(t, c.calls)
-		c.mu.Unlock()
-		next.connected.Store(good)
-		if good {
-			require.NoError(t, <-changed)
-			require.NoError(t, <-called)
-			continue
-		}
-		require.Error(t, <-changed)
-		require.Error(t, <-called)
-		require.Empty(t, c.calls)
+		synctest.Test(t, func(t *testing.T) {
+			old, next := newRemote(true), newRemote(false)
+			c := &controlled{feed: newFeed(), busy: map[string]int{}, rpc: func(context.Context, connector.RPCRequest) (telemetry.Value, error) {
+				return telemetry.Int(1), nil
+			}}
+			g, stop := run(t, gateway.WithPlatform(old), gateway.WithConnector("a", c))
+			require.NoError(t, (<-c.host).DeviceOnline(t.Context(), telemetry.Device{Name: "x"}))
+			changed, called := make(chan error, 1), make(chan error, 2)
+			go func() { changed <- g.SetPlatform(context.Background(), next, time.Minute) }()
+			synctest.Wait()
+			d := next.platform.downlink
+			go func() {
+				_, err := d.HandleRPC(context.Background(), connector.RPCRequest{Device: "x", Method: "get"})
+				called <- err
+			}()
+			go func() {
+				called <- d.UpdateAttributes(context.Background(), connector.AttributeUpdate{Device: "x", Attributes: []telemetry.Point{{Key: "k"}}})
+			}()
+			time.Sleep(30 * time.Second)
+			require.Empty(t, c.calls)
+			next.connected.Store(good)
+			err, first, second := <-changed, <-called, <-called
+			if good {
+				require.NoError(t, errors.Join(err, first, second))
+				require.Len(t, c.calls, 2)
+			} else {
+				require.Error(t, err)
+				require.Error(t, first)
+				require.Error(t, second)
+				require.Empty(t, c.calls)
+			}
+			require.NoError(t, stop())
+		})
 	}
 }
 
@@ -411,20 +422,26 @@ func TestTheStopOfTheGatewayEndsATrial(t *testing.T) {
 }
 
 func TestAReplacedConnectorHandsItsDevicesOver(t *testing.T) {
-	p, a, b := newRemote(true), newFeed(), newFeed()
-	g, _ := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", a), gateway.WithGrace(100*time.Millisecond))
-	h := <-a.host
-	for _, d := range []string{"stays", "goes"} {
-		require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: d, Profile: "meter"}))
-	}
-	submit(t, h, "stays", 1)
-	require.NoError(t, g.Replace(t.Context(), "a", b, time.Minute))
-	submit(t, <-b.host, "stays", 2)
-	eventually(t, "the other is gone", func() bool { return p.wentOffline("goes") })
-	require.False(t, p.wentOffline("stays"))
-	require.Len(t, g.Devices(), 1)
-	eventually(t, "nothing is lost", func() bool { return len(p.ints("stays")) == 2 })
-	require.ErrorIs(t, g.Replace(t.Context(), "none", b, 0), gateway.ErrUnknown)
+	synctest.Test(t, func(t *testing.T) {
+		p, a, b := newRemote(true), newFeed(), newFeed()
+		g, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", a))
+		h := <-a.host
+		for _, d := range []string{"stays", "goes"} {
+			require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: d, Profile: "meter"}))
+		}
+		submit(t, h, "stays", 1)
+		require.NoError(t, g.Replace(t.Context(), "a", b, time.Minute))
+		submit(t, <-b.host, "stays", 2)
+		time.Sleep(gateway.DefaultGrace - time.Second)
+		require.False(t, p.wentOffline("goes"), "not before the grace is over")
+		time.Sleep(2 * time.Second)
+		require.True(t, p.wentOffline("goes"))
+		require.False(t, p.wentOffline("stays"))
+		require.Len(t, g.Devices(), 1)
+		require.Len(t, p.ints("stays"), 2, "nothing is lost")
+		require.ErrorIs(t, g.Replace(t.Context(), "none", b, 0), gateway.ErrUnknown)
+		require.NoError(t, stop())
+	})
 }
 
 func TestAConnectorThatFailsItsTrialIsRolledBack(t *testing.T) {
@@ -441,20 +458,24 @@ func TestAConnectorThatFailsItsTrialIsRolledBack(t *testing.T) {
 		"keeps failing": connector.Func(func(context.Context, connector.Host) error { return broken }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, a := newRemote(true), newFeed()
-			g, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", a), gateway.WithGrace(time.Millisecond))
-			submit(t, <-a.host, "d", 1)
-			err := g.Replace(t.Context(), "a", next, 50*time.Millisecond)
-			require.ErrorContains(t, err, `"a"`)
-			if name != "never ready" {
-				require.ErrorIs(t, err, broken)
-			} else {
-				eventually(t, "its own device is gone", func() bool { return p.wentOffline("new") })
-			}
-			submit(t, <-a.host, "d", 2)
-			require.False(t, p.wentOffline("d"))
-			eventually(t, "both are published", func() bool { return len(p.ints("d")) == 2 })
-			require.NoError(t, stop())
+			synctest.Test(t, func(t *testing.T) {
+				p, a := newRemote(true), newFeed()
+				g, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", a))
+				submit(t, <-a.host, "d", 1)
+				begin := time.Now()
+				err := g.Replace(t.Context(), "a", next, time.Minute)
+				require.ErrorContains(t, err, `"a"`)
+				if name != "never ready" {
+					require.ErrorIs(t, err, broken)
+				}
+				require.Equal(t, name == "fails for good", time.Since(begin) < time.Minute)
+				submit(t, <-a.host, "d", 2)
+				time.Sleep(2 * gateway.DefaultGrace)
+				require.Equal(t, name == "never ready", p.wentOffline("new"), "the device of the new one goes")
+				require.False(t, p.wentOffline("d"), "that of the old one stays")
+				require.Len(t, p.ints("d"), 2)
+				require.NoError(t, stop())
+			})
 		})
 	}
 }
@@ -467,30 +488,45 @@ func TestWithoutATrialAConnectorIsNotRolledBack(t *testing.T) {
 }
 
 func TestReplacementsOfOneConnectorComeOneAtATime(t *testing.T) {
-	p := newPlatform()
-	g, _ := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", newFeed()))
-	var busy, most atomic.Int32
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			err := g.Replace(context.Background(), "a", connector.Func(func(ctx context.Context, h connector.Host) error {
-				if n := busy.Add(1); n > most.Load() {
-					most.Store(n)
+	synctest.Test(t, func(t *testing.T) {
+		g, stop := run(t, gateway.WithPlatform(newPlatform()), gateway.WithConnector("a", newFeed()))
+		synctest.Wait()
+		var busy, most atomic.Int32
+		slow := connector.Func(func(ctx context.Context, h connector.Host) error {
+			n := busy.Add(1)
+			defer busy.Add(-1)
+			most.Store(max(n, most.Load()))
+			time.Sleep(time.Second)
+			h.Ready()
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			return nil
+		})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				err := g.Replace(context.Background(), "a", slow, time.Minute)
+				if err != nil && !errors.Is(err, gateway.ErrUnknown) { // it was removed meanwhile
+					t.Error(err)
 				}
-				defer busy.Add(-1)
-				h.Ready()
-				<-ctx.Done()
-				return nil
-			}), time.Minute)
-			if err != nil {
+			})
+		}
+		wg.Go(func() {
+			time.Sleep(500 * time.Millisecond)
+			if err := g.Remove("a"); err != nil {
 				t.Error(err)
 			}
 		})
-	}
-	wg.Wait()
-	require.EqualValues(t, 1, most.Load())
-	require.NoError(t, g.Remove("a"))
-	require.Zero(t, busy.Load())
+		time.Sleep(time.Millisecond)
+		require.ErrorIs(t, g.Add("a", newFeed()), gateway.ErrExists)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, g.Replace(ctx, "a", slow, 0), context.DeadlineExceeded)
+		wg.Wait()
+		require.EqualValues(t, 1, most.Load())
+		require.NoError(t, stop())
+		require.Zero(t, busy.Load())
+	})
 }
 
 func TestANewPolicyReleasesWhatTheOldOneHeldBack(t *testing.T) {

@@ -169,13 +169,9 @@ func (nb *northbound) connected(ctx context.Context, within time.Duration) error
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errors.Join(context.Cause(ctx), p.LastError())
 		case <-limit.C:
-			err := fmt.Errorf("the new platform did not connect within %v", within)
-			if cause := p.LastError(); cause != nil {
-				err = fmt.Errorf("%w: %w", err, cause)
-			}
-			return err
+			return errors.Join(fmt.Errorf("the new platform did not connect within %v", within), p.LastError())
 		}
 	}
 	return nil

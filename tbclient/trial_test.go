@@ -87,8 +87,14 @@ func TestAConnectionIsTriedBeforeItIsUsed(t *testing.T) {
 	wrong.AccessToken = "not the token"
 	bad := tbclient.Dial(wrong)
 	require.False(t, bad.Excludes(first))
-	err := g.SetPlatform(t.Context(), bad, 200*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	tried := make(chan error, 1)
+	go func() { tried <- g.SetPlatform(ctx, bad, patience) }()
+	eventually(t, "it is refused", func() bool { return bad.LastError() != nil })
+	cancel()
+	err := <-tried
 	require.ErrorIs(t, err, tbclient.ErrCredentials)
+	require.ErrorIs(t, err, context.Canceled)
 	require.True(t, first.Connected())
 
 	same := config(t, srv)

@@ -39,9 +39,6 @@ func ReportPolicy(o *Object, outer *telemetry.ReportPolicy) *telemetry.ReportPol
 	return strategy(o.Object("reportStrategy"), true)
 }
 
-// ReportStrategy reads o, which is the value of "reportStrategy".
-func ReportStrategy(o *Object) *telemetry.ReportPolicy { return strategy(o, true) }
-
 // strategy reads s. With attributes, they can have a strategy of their own in it.
 func strategy(s *Object, attributes bool) *telemetry.ReportPolicy {
 	defer s.Finish()
