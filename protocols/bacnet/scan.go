@@ -2,6 +2,7 @@ package bacnet
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -240,8 +241,8 @@ func (d *device) readObjects(ctx context.Context, t *poll.Turn) ([]wire.ObjectID
 		if dec.Err() == nil {
 			return objects, nil
 		}
-	} else if !answered(err) {
-		return nil, err
+	} else if !answered(err) && (!errors.Is(err, ErrTimeout) || d.probe(ctx) != nil) {
+		return nil, err // the device is at fault, and not the length of its answer
 	}
 	ref.Index = 0
 	count, err := d.readUnsigned(ctx, ref)

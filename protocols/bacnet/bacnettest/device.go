@@ -35,7 +35,9 @@ type Device struct {
 	writes     []wire.Write
 	subs       map[subscriber]*subscription
 	answers    map[transfer]*segments
-	pending    map[uint8][]byte // notifications that are to be confirmed
+	pending    map[uint8]*pending // notifications that are to be confirmed
+	queue      []queued
+	acked      []queued
 	nextID     uint8
 	ignored    int
 }
@@ -52,7 +54,7 @@ func NewDevice(instance uint32, name string) *Device {
 		Instance: instance, Vendor: 15, MaxAPDU: 1476, Segmentation: wire.NoSegmentation, Window: 4,
 		objects: make(map[wire.ObjectID]map[wire.Property][]wire.Value), failures: make(map[wire.Reference]wire.Error),
 		priorities: make(map[wire.ObjectID]*[16]*wire.Value), raw: make(map[wire.Reference][]byte),
-		subs: make(map[subscriber]*subscription), answers: make(map[transfer]*segments), pending: make(map[uint8][]byte),
+		subs: make(map[subscriber]*subscription), answers: make(map[transfer]*segments), pending: make(map[uint8]*pending),
 	}
 	id := wire.NewObjectID(wire.DeviceObject, instance)
 	d.Set(id, wire.ObjectName, wire.TextValue(name))

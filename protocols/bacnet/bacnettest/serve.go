@@ -1,6 +1,7 @@
 package bacnettest
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type segments struct {
 	parts    [][]byte
 	next     int // the first that is not acknowledged
 	attempts map[int]int
+	again    int // times that the window was sent again
 }
 
 // Handle handles an APDU from an address. What the device has to say it says to send,
@@ -52,7 +54,9 @@ func (d *Device) Handle(from wire.Address, a *wire.APDU, send func(a *wire.APDU)
 		d.confirmed(from, a, send)
 	case wire.SegmentACK:
 		d.segmentACK(transfer{from: from, id: a.InvokeID}, a, send)
-	case wire.SimpleACK, wire.ErrorPDU, wire.RejectPDU, wire.AbortPDU:
+	case wire.SimpleACK:
+		d.confirm(a.InvokeID)
+	case wire.ErrorPDU, wire.RejectPDU, wire.AbortPDU:
 		delete(d.pending, a.InvokeID)
 		delete(d.answers, transfer{from: from, id: a.InvokeID})
 	default:
@@ -165,6 +169,25 @@ func (d *Device) answer(from wire.Address, a *wire.APDU, contents []byte, send f
 	s := &segments{service: a.Service, parts: slices.Collect(slices.Chunk(contents, most-segmentHeader)), attempts: make(map[int]int)}
 	d.answers[transfer{from: from, id: a.InvokeID}] = s
 	d.sendSegment(a.InvokeID, s, 0, send)
+	d.watch(transfer{from: from, id: a.InvokeID}, s, 1, send)
+}
+
+// watch sends a window again that is not acknowledged in time.
+func (d *Device) watch(t transfer, s *segments, window int, send func(a *wire.APDU)) {
+	const segmentTimeout, attempts = 30 * time.Millisecond, 5
+	next := s.next
+	time.AfterFunc(segmentTimeout, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.answers[t] != s || s.next != next || s.again >= attempts {
+			return
+		}
+		s.again++
+		for i := next; i < min(next+window, len(s.parts)); i++ {
+			d.sendSegment(t.id, s, i, send)
+		}
+		d.watch(t, s, window, send)
+	})
 }
 
 func (d *Device) sendSegment(id uint8, s *segments, i int, send func(a *wire.APDU)) {
@@ -192,6 +215,7 @@ func (d *Device) segmentACK(t transfer, a *wire.APDU, send func(a *wire.APDU)) {
 	for i := s.next; i < min(s.next+int(a.Window), len(s.parts)); i++ {
 		d.sendSegment(a.InvokeID, s, i, send)
 	}
+	d.watch(t, s, int(a.Window), send)
 }
 
 func (d *Device) subscribe(from wire.Address, s wire.Subscription, send func(a *wire.APDU)) *wire.Error {
@@ -222,6 +246,14 @@ func (d *Device) notifyAll(o wire.ObjectID) {
 	}
 }
 
+// first returns the present value of an object.
+func (d *Device) first(o wire.ObjectID) wire.Value {
+	if values := d.objects[o][wire.PresentValue]; len(values) > 0 {
+		return values[0]
+	}
+	return wire.Value{}
+}
+
 // notify sends the values of an object to a subscriber. The mutex is held.
 func (d *Device) notify(key subscriber) {
 	s := d.subs[key]
@@ -247,7 +279,104 @@ func (d *Device) notify(key subscriber) {
 		d.nextID++
 		a.Type, a.Service, a.InvokeID = wire.ConfirmedRequest, wire.ServiceConfirmedCOVNotification, d.nextID
 		a.MaxAPDU = wire.LengthCode(d.MaxAPDU)
-		d.pending[d.nextID] = a.Payload
+		d.pending[d.nextID] = &pending{subscriber: key, apdu: a, value: d.first(key.object)}
 	}
 	s.send(a)
+}
+
+// A pending notification waits to be confirmed.
+type pending struct {
+	subscriber subscriber
+	apdu       *wire.APDU
+	value      wire.Value
+	queued     bool
+}
+
+// Queue notifies the subscribers of a value of an object until they have confirmed
+// it, one value after the other. The present value is what was queued last. Repeat
+// has to run.
+func (d *Device) Queue(o wire.ObjectID, v wire.Value) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = append(d.queue, queued{object: o, value: v})
+}
+
+// Acknowledged returns the queued values of an object that were confirmed.
+func (d *Device) Acknowledged(o wire.ObjectID) (list []wire.Value) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, q := range d.acked {
+		if q.object == o {
+			list = append(list, q.value)
+		}
+	}
+	return list
+}
+
+// A queued value waits until a subscriber has confirmed it.
+type queued struct {
+	object wire.ObjectID
+	value  wire.Value
+}
+
+// Repeat repeats the notifications that were not confirmed, and sends queued values,
+// every so often until stop is called.
+func (d *Device) Repeat(every time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				d.repeat()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func (d *Device) repeat() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, p := range d.pending {
+		if s := d.subs[p.subscriber]; s != nil {
+			s.send(p.apdu)
+		} else {
+			delete(d.pending, id)
+		}
+	}
+	for _, q := range d.queue {
+		if d.objects[q.object] == nil {
+			continue
+		}
+		for key := range d.subs {
+			if key.object == q.object {
+				d.objects[q.object][wire.PresentValue] = []wire.Value{q.value}
+				d.notify(key)
+				d.pending[d.nextID].queued = true
+			}
+		}
+	}
+}
+
+// confirm notes that a notification was confirmed.
+func (d *Device) confirm(id uint8) {
+	p := d.pending[id]
+	delete(d.pending, id)
+	if p == nil || !p.queued {
+		return
+	}
+	q := queued{object: p.subscriber.object, value: p.value}
+	if i := slices.IndexFunc(d.queue, func(x queued) bool { return x.object == q.object && x.value.Bits == q.value.Bits }); i >= 0 {
+		d.queue = slices.Delete(d.queue, i, i+1)
+		d.acked = append(d.acked, q)
+	}
 }
