@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,6 +183,100 @@ func TestARegisterThatIsNotAnsweredLosesOnlyItself(t *testing.T) {
 		require.Zero(t, h.log.count("device does not answer"))
 		require.Equal(t, 1, h.log.count("registers do not answer"))
 		require.Less(t, u.Requests(), int64(2*121+25), "the silent register is asked in every poll")
+	})
+}
+
+// Whatever is merged with it, a register that is silent is found out, and nothing else
+// is lost for long: the device never goes offline.
+func TestASilentRegisterInABlockLosesOnlyItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		addrs  []int
+		silent []uint16
+		polls  float64 // requests of a poll at most, once it is learnt
+	}{
+		"among a hundred":      {span(0, 100), []uint16{37}, 2},
+		"the first":            {span(0, 100), []uint16{0}, 1},
+		"the last":             {span(0, 100), []uint16{99}, 1},
+		"of two":               {span(0, 2), []uint16{1}, 1},
+		"the first of two":     {span(0, 2), []uint16{0}, 1},
+		"beside gaps":          {[]int{0, 1, 2, 10, 11, 12, 20, 21, 22}, []uint16{11}, 4},
+		"in a gap":             {[]int{0, 1, 2, 10, 11, 12}, []uint16{5}, 2},
+		"two of a hundred":     {span(0, 100), []uint16{20, 80}, 3},
+		"in both blocks":       {append(span(0, 50), span(200, 250)...), []uint16{20, 220}, 4},
+		"in one of two blocks": {append(span(0, 50), span(200, 250)...), []uint16{220}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bus modbustest.Bus
+				u := bus.Unit(1)
+				for _, addr := range c.silent {
+					u.Refuse(modbus.Holding, addr, addr, 0)
+				}
+				var list []modbus.Register
+				for _, addr := range c.addrs {
+					list = append(list, modbus.Register{Key: fmt.Sprint("r", addr), Address: uint16(addr)})
+				}
+				d := device("m", 1, list...)
+				d.Poll, d.Timeout = 5*time.Second, time.Second
+				h, _ := run(t, modbus.New(modbus.Config{Open: bus.Open, Devices: []modbus.Device{d}}))
+				pass(3 * time.Minute)
+				require.Zero(t, h.log.count("device does not answer"))
+				require.Len(t, h.Online(), 1)
+				missing := 0
+				for _, r := range list {
+					if slices.Contains(c.silent, r.Address) {
+						missing++
+						require.Empty(t, h.series("m", r.Key))
+						continue
+					}
+					require.GreaterOrEqual(t, len(h.series("m", r.Key)), 15, "%s is lost for longer", r.Key)
+				}
+				require.Equal(t, missing, h.log.count("registers do not answer"), "each is reported once")
+				n := u.Requests()
+				pass(10 * time.Minute)
+				perPoll := float64(u.Requests()-n) / 120
+				require.LessOrEqual(t, perPoll, c.polls+0.3, "what was learnt is forgotten, or the others are not merged")
+				require.Equal(t, missing, h.log.count("registers do not answer"))
+
+				u.Allow()
+				pass(75 * time.Minute)
+				for _, r := range list {
+					if slices.Contains(c.silent, r.Address) {
+						require.NotEmpty(t, h.last("m", r.Key), "%s is not tried again", r.Key)
+					}
+				}
+				n = u.Requests()
+				pass(time.Minute)
+				require.LessOrEqual(t, float64(u.Requests()-n)/12, 2.0, "the plan is not merged again")
+			})
+		})
+	}
+}
+
+func span(from, to int) (list []int) {
+	for a := from; a < to; a++ {
+		list = append(list, a)
+	}
+	return list
+}
+
+// A device that cannot answer long requests at all is asked in shorter ones.
+func TestABlockThatIsTooLongForTheDeviceStaysSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus modbustest.Bus
+		u := bus.Unit(1)
+		u.Limit(40)
+		d := device("m", 1, words(100)...)
+		d.Poll, d.Timeout = 5*time.Second, time.Second
+		h, _ := run(t, modbus.New(modbus.Config{Open: bus.Open, Devices: []modbus.Device{d}}))
+		pass(10 * time.Minute)
+		require.Zero(t, h.log.count("device does not answer"))
+		for i := range 100 {
+			require.Greater(t, len(h.series("m", fmt.Sprint("r", i))), 110)
+		}
+		require.Zero(t, h.log.count("registers do not answer"), "each of them does")
+		pass(2 * time.Hour)
+		require.Greater(t, len(h.series("m", "r0")), 1440+90, "trying again costs readings all the time")
 	})
 }
 

@@ -23,7 +23,9 @@ type item struct {
 	value telemetry.Value
 
 	refused  bool // the device does not have it
-	reported bool // that was logged
+	mute     bool // alone, it is not answered
+	seam     bool // not to be merged with what is before it over a gap
+	reported bool // that it is refused was logged
 }
 
 // factor returns what the reading is multiplied by, and whether that is known.

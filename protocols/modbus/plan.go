@@ -13,9 +13,12 @@ type block struct {
 	count int
 	items []*item // in order of address
 
-	faults int       // consecutive polls in which this block failed while others did not
-	trial  bool      // its registers were refused before
-	hold   time.Time // not read before; used while it alone fails
+	faults  int       // consecutive polls in which this block failed while others did not
+	suspect bool      // nothing was answered when it was read last
+	scout   bool      // it finds out whether the device is there, and is read once
+	trial   bool      // its registers were refused before
+	mute    bool      // it cannot be split, and is rested
+	hold    time.Time // not read before; used while it is rested
 }
 
 // limits bound a plan.
@@ -23,6 +26,10 @@ type limits struct {
 	gap, bitGap   int // unused registers or bits that are read along
 	registers     int // of one request
 	discreteCount int // bits of one request
+
+	// learnt leaves out the items that do not answer, and does not read over
+	// them and the seams between others.
+	learnt bool
 }
 
 // plan merges items into the fewest requests: neighbours are joined as long as the
@@ -34,13 +41,24 @@ func plan(items []*item, l limits) []block {
 		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.addr, b.addr))
 	})
 	var blocks []block
+	var hole *item // the last one to go around
 	for _, it := range sorted {
-		if n := len(blocks); n > 0 && blocks[n-1].join(it, l) {
+		if l.learnt && (it.refused || it.mute) {
+			hole = it
+			continue
+		}
+		if n := len(blocks); n > 0 && !(l.learnt && blocks[n-1].parted(it, hole)) && blocks[n-1].join(it, l) {
 			continue
 		}
 		blocks = append(blocks, block{table: it.table, addr: it.addr, count: it.count, items: []*item{it}})
 	}
 	return blocks
+}
+
+// parted reports whether between b and it is what must not be read along.
+func (b *block) parted(it, hole *item) bool {
+	end := b.addr + b.count
+	return it.addr > end && (it.seam || hole != nil && hole.table == b.table && hole.addr+hole.count > end)
 }
 
 // join adds it to b, unless that breaks a limit.
@@ -73,6 +91,17 @@ func (b *block) split() []block {
 		}
 	}
 	return nil
+}
+
+// cut splits b, and marks the seams at its gaps.
+func (b *block) cut() []block {
+	parts := b.split()
+	for i := 1; i < len(parts); i++ {
+		if before := parts[i-1]; parts[i].addr > before.addr+before.count {
+			parts[i].items[0].seam = true
+		}
+	}
+	return parts
 }
 
 func unlimited() limits {

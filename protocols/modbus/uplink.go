@@ -12,17 +12,6 @@ import (
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
-const (
-	// faultLimit is the number of polls in a row after which a block that alone
-	// fails is split, or rested.
-	faultLimit = 3
-
-	// A register that the device refused is tried again after retryShortest,
-	// and then after delays that double up to retryLongest.
-	retryShortest = 10 * time.Minute
-	retryLongest  = 2 * time.Hour
-)
-
 // A group is what is read from a device at one interval.
 type group struct {
 	target   *target
@@ -31,24 +20,14 @@ type group struct {
 	items    []*item
 
 	blocks  []block
-	replan  bool // refused registers answer again
+	replan  bool // more, or fewer, registers answer than were planned
+	learnt  bool // the plan is worse than it could be, see learn.go
+	turn    int  // of the items that scouts read
 	retryAt time.Time
-	retry   time.Duration // the delay that led to retryAt; 0: nothing is refused
+	retry   time.Duration // the delay that led to retryAt; 0: nothing was learnt
 
 	batch   telemetry.Batch
 	scratch []byte
-}
-
-// reset plans all of g's items, also the ones that were refused.
-func (g *group) reset() {
-	for _, it := range g.items {
-		it.refused = false
-	}
-	g.retry = 0
-	g.blocks = plan(g.items, g.limits)
-	if g.scratch == nil {
-		g.scratch = make([]byte, 0, (maxReadBits+7)/8)
-	}
 }
 
 // A round is the state of one poll.
@@ -98,36 +77,42 @@ func (g *group) poll(ctx context.Context, turn *poll.Turn) error {
 func (g *group) visit(r *round, i int, now time.Time) (next int, err error) {
 	b := &g.blocks[i]
 	data, err := g.target.read(b)
-	if err == nil {
+	switch {
+	case err == nil || answered(err):
 		r.answers++
-		g.accept(b, data, r.ts)
-		if b.trial {
-			g.blocks = slices.Delete(g.blocks, i, i+1)
-			return i, nil
-		}
-		return i + 1, nil
-	}
-	if code, ok := refused(err); ok {
-		r.answers++
-		g.refuse(i, code, err, now)
-		return i, nil
-	}
-	if poll.IsDown(err) {
+	case poll.IsDown(err):
 		return 0, err
-	}
-	if answered(err) {
-		r.answers++
-	} else {
+	default:
 		r.silent++
 	}
 	if r.answers == 0 {
-		// Another block goes first next time: if it answers, only this one is
-		// at fault.
-		silent := *b
-		g.blocks = append(slices.Delete(g.blocks, i, i+1), silent)
+		g.scout(i)
 		return 0, err
 	}
-	return g.fault(i, err, now), nil
+	if b.scout {
+		g.target.healthy = true
+		g.blocks = slices.Delete(g.blocks, i, i+1)
+		return i, nil
+	}
+	if err != nil {
+		return g.failed(i, err, now), nil
+	}
+	g.accept(b, data, r.ts)
+	if b.trial {
+		g.blocks = slices.Delete(g.blocks, i, i+1)
+		return i, nil
+	}
+	return i + 1, nil
+}
+
+// failed handles the failure of block i while others answer, and returns the index of
+// the block to read next.
+func (g *group) failed(i int, err error, now time.Time) (next int) {
+	if code, ok := refused(err); ok {
+		g.refuse(i, code, err, now)
+		return i
+	}
+	return g.fault(i, err, now)
 }
 
 // answered reports whether err is an answer of the device itself.
@@ -139,14 +124,12 @@ func answered(err error) bool {
 // accept decodes data into the batch.
 func (g *group) accept(b *block, data []byte, ts int64) {
 	g.target.healthy = true
-	if b.faults >= faultLimit {
+	if b.mute {
 		g.log().Info("registers answer again", g.place(b)...)
 	}
-	b.faults, b.hold = 0, time.Time{}
+	g.replan = g.replan || b.mute || b.trial
 	for _, it := range b.items {
-		if b.trial {
-			it.refused, g.replan = false, true
-		}
+		it.refused, it.mute = false, false
 		v, ok := it.read(it.in(b, data, g.scratch))
 		if !ok || !v.Valid() {
 			continue // there is no value yet, or it is not a number
@@ -158,81 +141,7 @@ func (g *group) accept(b *block, data []byte, ts int64) {
 			g.batch.AddTelemetry(p)
 		}
 	}
-}
-
-// refuse handles the refusal of block i: it is split until the registers that the
-// device does not have are alone, and these are left out.
-func (g *group) refuse(i int, code uint8, err error, now time.Time) {
-	g.target.healthy = true
-	b := g.blocks[i]
-	if code != IllegalFunction && !b.trial {
-		if parts := b.split(); parts != nil {
-			g.blocks = slices.Replace(g.blocks, i, i+1, parts...)
-			return
-		}
-	}
-	g.blocks = slices.Delete(g.blocks, i, i+1)
-	for _, it := range b.items {
-		it.refused = true
-		if !it.reported {
-			it.reported = true
-			g.log().Warn("register is refused", slog.String("device", g.target.device.Name), slog.String("key", it.key),
-				slog.String("table", it.table.String()), slog.Int("address", it.addr), slog.Any("error", err))
-		}
-	}
-	if g.retry == 0 {
-		g.retry = retryShortest
-		g.retryAt = now.Add(g.retry)
-	}
-}
-
-// fault handles the failure of block i while others answer. After a few times in
-// a row it is split, or rested if it cannot be split. It returns the index of the
-// block to read next.
-func (g *group) fault(i int, err error, now time.Time) (next int) {
-	b := &g.blocks[i]
-	b.faults++
-	if b.faults < faultLimit {
-		return i + 1
-	}
-	if b.faults == faultLimit {
-		g.log().Warn("registers do not answer", append(g.place(b), slog.Any("error", err))...)
-	}
-	if parts := b.split(); parts != nil {
-		g.blocks = slices.Replace(g.blocks, i, i+1, parts...)
-		return i + len(parts)
-	}
-	b.hold = now.Add(min(time.Minute<<min(b.faults-faultLimit, 10), retryShortest))
-	return i + 1
-}
-
-// readmit adds the refused registers to the plan when it is time to try them
-// again.
-func (g *group) readmit(now time.Time) {
-	if g.retry == 0 || now.Before(g.retryAt) {
-		return
-	}
-	g.retry = min(2*g.retry, retryLongest)
-	g.retryAt = now.Add(g.retry)
-	var items []*item
-	for _, it := range g.items {
-		if it.refused {
-			items = append(items, it)
-		}
-	}
-	for _, b := range plan(items, limits{registers: g.limits.registers, discreteCount: g.limits.discreteCount}) {
-		b.trial = true
-		g.blocks = append(g.blocks, b)
-	}
-}
-
-// merge plans the registers that are not refused anew.
-func (g *group) merge() {
-	items := slices.DeleteFunc(slices.Clone(g.items), func(it *item) bool { return it.refused })
-	if len(items) == len(g.items) {
-		g.retry = 0
-	}
-	g.blocks = plan(items, g.limits)
+	b.faults, b.suspect, b.mute, b.hold = 0, false, false, time.Time{}
 }
 
 func (g *group) submit(ctx context.Context) error {
@@ -266,7 +175,7 @@ func (t *target) read(b *block) ([]byte, error) {
 	bus := t.bus
 	bus.out = appendRead(bus.out[:0], b.table.readFunction(), uint16(b.addr), uint16(b.count))
 	retries := 0
-	if t.healthy {
+	if t.healthy && b.faults == 0 && !b.suspect {
 		retries = t.retries
 	}
 	return bus.exchange(bus.polls, t, bus.out, retries)
@@ -278,7 +187,8 @@ func (t *target) probe(context.Context) error {
 		if len(g.blocks) == 0 {
 			continue
 		}
-		_, err := t.read(&g.blocks[0])
+		one := g.one(&g.blocks[0])
+		_, err := t.read(&one)
 		if err == nil || answered(err) {
 			return nil
 		}

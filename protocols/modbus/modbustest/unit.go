@@ -20,6 +20,7 @@ type Unit struct {
 	refusals []refusal
 	delay    time.Duration
 	silent   bool
+	limit    uint16
 	before   func(Request)
 	requests int64
 	writes   []Request
@@ -120,6 +121,14 @@ func (u *Unit) SetSilent(silent bool) {
 	u.silent = silent
 }
 
+// Limit makes the unit not answer requests of more than n registers or bits. Zero is no
+// limit.
+func (u *Unit) Limit(n uint16) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.limit = n
+}
+
 // OnRequest calls f before each request is answered, without a lock held. A unit
 // has one such function.
 func (u *Unit) OnRequest(f func(Request)) {
@@ -155,7 +164,7 @@ func (u *Unit) answer(dst, pdu []byte) (response []byte, delay time.Duration) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.silent {
+	if u.silent || u.limit > 0 && r.Count > u.limit {
 		return dst, u.delay
 	}
 	if code == 0 {
