@@ -29,7 +29,7 @@ type document struct {
 // that nobody takes are not looked at closely: a malformed number costs only what
 // is made of it.
 func (d *document) parse(payload []byte) error {
-	d.scanned, d.root = false, nil
+	d.root = nil
 	text := validUTF8(payload)
 	root, err := d.parser.ParseBytes(text)
 	if err != nil {

@@ -100,6 +100,14 @@ func TestTimeOfAReading(t *testing.T) {
 	}
 }
 
+func TestUseReceivedTimeIgnoresTheTimesOfAMessage(t *testing.T) {
+	for name, value := range map[string]string{"scanned": "${a}", "parsed": "${$..a}"} {
+		c := newJSON(t, mqtt.JSONConfig{UseReceivedTime: true, Timeseries: []mqtt.Datapoint{{Key: key("k"), Value: value, TimeField: "at"}, {Key: key("l"), Value: "${a}"}}})
+		require.Equal(t, map[point]bool{pt("Dev", "k", 1, telemetry.Int(5)): true, pt("Dev", "l", 1, telemetry.Int(5)): true},
+			points(t, c, "x", `{"a":5,"ts":7,"at":1700000000}`), name)
+	}
+}
+
 func TestMissingAndMistypedValuesAreCountedAndCostNothingElse(t *testing.T) {
 	conv := newJSON(t, mqtt.JSONConfig{Timeseries: []mqtt.Datapoint{
 		{Key: key("gone"), Value: "${gone}"},
