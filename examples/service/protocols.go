@@ -4,6 +4,8 @@ import (
 	"github.com/gridlinks/iot-gateway/connector"
 	"github.com/gridlinks/iot-gateway/protocols/modbus"
 	"github.com/gridlinks/iot-gateway/protocols/mqtt"
+	"github.com/gridlinks/iot-gateway/protocols/serial"
+	"github.com/gridlinks/iot-gateway/protocols/snmp"
 )
 
 // protocols returns every protocol that keeps the binary static. Who needs fewer
@@ -12,5 +14,7 @@ func protocols() []connector.Type {
 	return []connector.Type{
 		modbus.Type(),
 		mqtt.Type(),
+		serial.Type(),
+		snmp.Type(),
 	}
 }
