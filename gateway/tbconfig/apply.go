@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/gridlinks/iot-gateway/gateway"
+	"github.com/gridlinks/iot-gateway/gateway/logging"
 	"github.com/gridlinks/iot-gateway/tbclient"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) adopt(doc document, w *writing, apply func(next File) (steps, 
 		return err
 	}
 	if canonical(text) != s.doc.canonical() {
-		if err := w.stage(s.path, text, time.Time{}); err != nil {
+		if err := w.stage(s.path, text, w.stamp); err != nil {
 			return err
 		}
 	}
@@ -56,12 +57,15 @@ func (s *Service) adopt(doc document, w *writing, apply func(next File) (steps, 
 // has changed. The steps that it took are returned even if it fails.
 func (s *Service) applyThingsBoard(ctx context.Context, next File) (taken steps, err error) {
 	before := s.file
-	cfg, err := next.client(s.dir, s.log)
+	cfg, err := next.client(s.dir, s.part(logging.PartConnection))
 	if err != nil {
 		return nil, err
 	}
 	policy, err := next.policy(s.log)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := next.ThingsBoard.Filtering.filter(s.dir); err != nil {
 		return nil, err
 	}
 	if connection(&next.ThingsBoard) != connection(&before.ThingsBoard) {
@@ -80,21 +84,40 @@ func (s *Service) applyThingsBoard(ctx context.Context, next File) (taken steps,
 		}
 		taken = append(taken, func() { _ = s.manager.SetReportPolicy(old) }) // it was in effect before
 	}
-	s.file.ThingsBoard = next.ThingsBoard
-	s.shell.Store(next.ThingsBoard.RemoteShell)
-	s.setRemote(next.ThingsBoard.RemoteConfiguration)
-	return append(taken, func() {
-		s.file.ThingsBoard = before.ThingsBoard
-		s.shell.Store(before.ThingsBoard.RemoteShell)
-		s.setRemote(before.ThingsBoard.RemoteConfiguration)
-	}), nil
+	s.setSection(next.ThingsBoard)
+	return append(taken, func() { s.setSection(before.ThingsBoard) }), nil
+}
+
+// setSection brings what cannot fail of the section about the platform into
+// effect, and reports what counts with the next start only.
+func (s *Service) setSection(tb ThingsBoard) {
+	s.file.ThingsBoard = tb
+	s.shell.Store(tb.RemoteShell)
+	s.setRemote(tb.RemoteConfiguration)
+	s.setStatistics()
+	s.reportFixed()
+}
+
+// reportFixed reports the settings that are others than when the gateway started.
+func (s *Service) reportFixed() {
+	var keys []string
+	for key, v := range s.file.fixed(s.dir) {
+		if s.fixed[key] != v {
+			keys = append(keys, key)
+		}
+	}
+	var err error
+	if slices.Sort(keys); len(keys) > 0 {
+		err = fmt.Errorf("take effect when the gateway starts again: %s", strings.Join(keys, ", "))
+	}
+	s.report("restart", err)
 }
 
 // connection returns what the connection to the platform depends on.
 func connection(tb *ThingsBoard) string {
 	c := *tb
 	c.ReportStrategy, c.RemoteConfiguration, c.RemoteShell, c.Statistics, c.Filtering = nil, false, false, Statistics{}, Filtering{}
-	c.CheckSeconds, c.QoS = nil, nil
+	c.CheckSeconds, c.QoS, c.Activity, c.Latency = nil, nil, Activity{}, false
 	raw, err := encode(c)
 	if err != nil {
 		return fmt.Sprint(c)
@@ -126,14 +149,15 @@ func (s *Service) setPlatform(ctx context.Context, cfg tbclient.Config) error {
 	}
 	s.inbox.forget(s.client)
 	clear(s.handled)
-	s.client, s.unwatch = next, unwatch
+	s.setClient(next)
+	s.unwatch = unwatch
 	s.announceTo(next)
 	return nil
 }
 
 // restorePlatform goes back to the connection of before.
 func (s *Service) restorePlatform(ctx context.Context, before File) {
-	cfg, err := before.client(s.dir, s.log)
+	cfg, err := before.client(s.dir, s.part(logging.PartConnection))
 	if err == nil {
 		next := tbclient.Dial(cfg)
 		err = s.manager.SetPlatform(ctx, next, 0)
@@ -142,7 +166,7 @@ func (s *Service) restorePlatform(ctx context.Context, before File) {
 			s.unwatch = s.watch(next)
 		}
 		if err == nil {
-			s.client = next
+			s.setClient(next)
 			s.announceTo(next)
 		}
 	}

@@ -65,3 +65,12 @@ func olderThanFile(fields map[string]json.RawMessage, path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !stamp.IsZero() && stamp.Before(info.ModTime().Truncate(time.Millisecond))
 }
+
+// laterOf returns the later one of a time and that of the file at path; zero if
+// the time is.
+func laterOf(stamp time.Time, path string) time.Time {
+	if info, err := os.Stat(path); err == nil && !stamp.IsZero() && info.ModTime().After(stamp) {
+		return info.ModTime()
+	}
+	return stamp
+}

@@ -78,6 +78,28 @@ func TestThePlatformSendsTheGatewayToAnother(t *testing.T) {
 	r.noSecret()
 }
 
+// A platform from which the gateway was sent away can have it back, although its
+// order to leave is still there.
+func TestTheGatewayComesBack(t *testing.T) {
+	r := remoteRig(t)
+	second := serve(t)
+	order := func(to *tbtest.Server) map[string]any {
+		v := general(t, to, token)
+		v["general_configuration"].(map[string]any)["ts"] = now()
+		return v
+	}
+	r.push(order(second))
+	eventually(t, "it is told there", func() bool { return toldBy(second, "Version") != "" })
+	connects := r.srv.Stats().Connects
+	eventually(t, "the order is later", func() bool { time.Sleep(5 * time.Millisecond); return true })
+	require.NoError(t, second.PushAttributes(tbtest.Gateway, order(r.srv)))
+	eventually(t, "it is back", func() bool { return r.srv.Stats().Connects > connects })
+	eventually(t, "the old order is not followed", func() bool { return strings.Contains(r.log.String(), "older than the file") })
+	r.push(connectorAttribute("two", now(), nil, `{"rate":5}`))
+	eventually(t, "it stays", func() bool { return r.field.runs("two", `"rate":5`) })
+	require.EqualValues(t, 1, second.Stats().Connects)
+}
+
 // A platform that cannot be reached, or does not take the credentials, is not
 // used; the one before goes on.
 func TestAPlatformThatDoesNotAnswerIsNotUsed(t *testing.T) {

@@ -74,6 +74,9 @@ func Check(path string, types ...connector.Type) []Problem {
 	if _, err := f.policy(slog.New(c)); err != nil {
 		c.add(err)
 	}
+	if _, err := f.ThingsBoard.Filtering.filter(dir); err != nil {
+		c.add(err)
+	}
 	if _, err := f.Storage.opener(quiet); err != nil {
 		c.add(err)
 	}

@@ -30,8 +30,7 @@ func (s *Service) watchFiles(ctx context.Context, changed chan<- struct{}) {
 	} else {
 		events, errs = w.Events, w.Errors
 	}
-	quiet := time.NewTimer(time.Hour)
-	quiet.Stop()
+	quiet := time.NewTimer(0) // what has changed before is looked at first
 	poll := time.NewTimer(s.checkEvery())
 	defer quiet.Stop()
 	defer poll.Stop()
@@ -61,7 +60,7 @@ func (s *Service) watchFiles(ctx context.Context, changed chan<- struct{}) {
 // isState reports whether a file in the folder is one that programs write and
 // that is no configuration.
 func isState(name string) bool {
-	return name == "connected_devices.json" || strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "..") ||
+	return strings.HasPrefix(name, devicesFile) || strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "..") ||
 		strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp")
 }
 
@@ -100,6 +99,8 @@ func (s *Service) readFiles(ctx context.Context) {
 		}
 	}
 	s.readLogs()
+	s.readStatistics()
+	s.reportFixed()
 	s.readConnectors(ctx, entries)
 	s.announce()
 }

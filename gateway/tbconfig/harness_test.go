@@ -189,7 +189,7 @@ func section(srv *tbtest.Server, more string) string {
 	if more != "" {
 		more = "," + more
 	}
-	return fmt.Sprintf(`{"host":%q,"port":%s,"security":{"type":"accessToken","accessToken":%q}%s}`, u.Hostname(), u.Port(), token, more)
+	return fmt.Sprintf(`{"host":%q,"port":%s,"security":{"type":"accessToken","accessToken":%q},"statistics":{"enable":false}%s}`, u.Hostname(), u.Port(), token, more)
 }
 
 // mainFile returns tb_gateway.json with connectors of the type field, whose files

@@ -103,14 +103,8 @@ func (tb *ThingsBoard) bounds(c *tbclient.Config, sec *section) {
 	if s := tb.ConfirmSeconds; s < 0 || s > 3600 {
 		sec.bad("confirmSeconds", "%v is not between 0 and 3600", s)
 	}
-	if !tb.Activity.Check {
-		return
-	}
-	c.IdleTimeout = defaultIdle
-	if s := tb.Activity.Timeout; s < 0 {
+	if s := tb.Activity.Timeout; tb.Activity.Check && s < 0 {
 		sec.bad("checkingDeviceActivity.inactivityTimeoutSeconds", "%d is negative", s)
-	} else if s > 0 {
-		c.IdleTimeout = time.Duration(s) * time.Second
 	}
 }
 
@@ -119,6 +113,18 @@ const (
 	cloudMessages   = "10:1,60:60"
 	cloudDataPoints = "10:1,300:60"
 )
+
+// timeout returns how long a device may be silent; zero: for ever.
+func (a Activity) timeout() time.Duration {
+	switch {
+	case !a.Check:
+		return 0
+	case a.Timeout > 0:
+		return time.Duration(a.Timeout) * time.Second
+	default:
+		return defaultIdle
+	}
+}
 
 // rates sets the rate limits of c.
 func (tb *ThingsBoard) rates(c *tbclient.Config, sec *section) {

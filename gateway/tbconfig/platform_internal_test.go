@@ -36,7 +36,7 @@ func TestEveryKeyOfThePlatformReachesTheClient(t *testing.T) {
 	c.TLSFiles, c.Logger = nil, nil
 	require.Equal(t, tbclient.Config{
 		Broker: "tls://h:1884", Version: 5, Username: "u", Password: "p", ClientID: "c", KeepAlive: 30 * time.Second,
-		Proxy: "http://proxy:8080", IgnoreRenames: true, KeepUnsynced: true, IdleTimeout: 5 * time.Minute,
+		Proxy: "http://proxy:8080", IgnoreRenames: true, KeepUnsynced: true,
 		OwnRates: tbclient.Rates{TelemetryMessages: "1:1", DataPoints: "2:1", Messages: "3:1"},
 		Rates:    tbclient.Rates{TelemetryMessages: "4:1", DataPoints: "5:1", Messages: "6:1"},
 		Confirm:  1500 * time.Millisecond, Protobuf: true,

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/gridlinks/iot-gateway/tbclient"
@@ -125,7 +123,27 @@ func (s *Service) settle(key string, raw json.RawMessage, err error) {
 	}
 	s.report(key, err, raw)
 	if err == nil {
+		s.accepted[key] = accepted{raw, canonical(s.doc[sectionOf(key)])}
 		s.echo.tell(key, mask(raw))
+	}
+}
+
+// An accepted value is what the platform has sent, and is told again as long as
+// the section in the file is as it was then.
+type accepted struct {
+	raw     json.RawMessage
+	section string
+}
+
+// sectionOf returns the section of tb_gateway.json that an attribute is about.
+func sectionOf(key string) string {
+	switch key {
+	case generalKey:
+		return "thingsboard"
+	case storageKey:
+		return "storage"
+	default:
+		return ""
 	}
 }
 
@@ -171,92 +189,3 @@ func (s *Service) takeStorage(ctx context.Context, raw json.RawMessage) error {
 	}
 	return s.adopt(doc, s.writing(), func(next File) (steps, error) { return s.applyStorage(ctx, next.Storage) })
 }
-
-// announceAll tells the platform the configuration in effect.
-func (s *Service) announceAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.announce()
-}
-
-func (s *Service) announce() {
-	s.announceSection(generalKey, "thingsboard")
-	s.announceSection(storageKey, "storage")
-	s.echo.tell(grpcKey, json.RawMessage(`{"enabled":false}`))
-	s.announceLogs()
-	if s.cfg.Version != "" {
-		s.echo.tellValue(versionKey, telemetry.String(s.cfg.Version))
-	}
-	s.announceConnectors()
-	s.announceProblems()
-}
-
-// announceTo tells another platform, if it is to be told anything.
-func (s *Service) announceTo(c *tbclient.Client) {
-	if s.unwatch != nil {
-		s.echo.use(c)
-	}
-}
-
-// announceSection tells a section of tb_gateway.json, with the time of the file.
-func (s *Service) announceSection(key, section string) {
-	fields, err := s.doc.section(section)
-	if err != nil {
-		s.log.Warn("configuration cannot be told to the platform", "attribute", key, "error", err)
-		return
-	}
-	fields = maps.Clone(fields)
-	fields["ts"] = modified(s.path)
-	if raw, err := encode(fields); err == nil {
-		s.echo.tell(key, mask(raw))
-	}
-}
-
-// announceProblems tells what is not in effect, an object of texts by attribute or
-// file, which is empty if all is.
-func (s *Service) announceProblems() {
-	if raw, err := encode(s.problems); err == nil {
-		s.echo.tell(problemsKey, raw)
-	}
-}
-
-// scrub returns text with the secrets of documents masked.
-func scrub(text string, docs ...json.RawMessage) string {
-	for _, doc := range docs {
-		v, err := decodeAny(doc)
-		if err != nil {
-			continue
-		}
-		for _, secret := range secretsIn(nil, v, false) {
-			text = strings.ReplaceAll(text, secret, masked)
-		}
-	}
-	return text
-}
-
-// secretsIn appends the texts that maskValue would mask.
-func secretsIn(dst []string, v any, secret bool) []string {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			dst = secretsIn(dst, v[key], secret || isSecret(key))
-		}
-	case []any:
-		for _, element := range v {
-			dst = secretsIn(dst, element, secret)
-		}
-	case string:
-		if secret && len(v) >= minSecret || holdsSecret(v) {
-			dst = append(dst, v)
-		}
-	case json.Number:
-		if secret && len(v) >= minSecret {
-			dst = append(dst, v.String())
-		}
-	}
-	return dst
-}
-
-// minSecret is the length from which a secret is looked for in texts: shorter ones
-// are parts of words.
-const minSecret = 4

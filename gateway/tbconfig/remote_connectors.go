@@ -13,57 +13,6 @@ import (
 	"github.com/gridlinks/iot-gateway/tbclient"
 )
 
-// An offer is the configuration of a connector from the platform.
-type offer struct {
-	Name          string          `json:"name"`
-	Type          string          `json:"type"`
-	Class         string          `json:"class"`
-	Key           json.RawMessage `json:"key"`
-	File          string          `json:"configuration"`
-	Configuration json.RawMessage `json:"configurationJson"`
-	fields        map[string]json.RawMessage
-	raw           json.RawMessage
-}
-
-// parseOffer reads the value of an attribute. It returns nil for one that is about
-// something else than a connector.
-func parseOffer(key string, raw json.RawMessage) (*offer, error) {
-	fields, err := object(raw)
-	if err != nil || len(fields["configurationJson"]) == 0 {
-		return nil, nil //nolint:nilerr,nilnil // an attribute of somebody else
-	}
-	o := &offer{fields: fields, raw: raw}
-	if err := json.Unmarshal(raw, o); err != nil {
-		return nil, fmt.Errorf("name, type, class and configuration: %w", place(raw, err))
-	}
-	if o.Name == "" {
-		o.Name = key
-	}
-	if _, err := object(o.Configuration); err != nil {
-		return nil, fmt.Errorf("configurationJson: %w", err)
-	}
-	if o.Type == "" {
-		return nil, errors.New("type: is missing")
-	}
-	return o, nil
-}
-
-// content returns the content of the file: the configuration, with what the
-// platform keeps beside it.
-func (o *offer) content() (map[string]json.RawMessage, error) {
-	content, err := object(o.Configuration)
-	if err != nil {
-		return nil, fmt.Errorf("configurationJson: %w", err)
-	}
-	for _, key := range []string{"logLevel", "enableRemoteLogging", "configVersion", "reportStrategy", "id"} {
-		if v := o.fields[key]; len(v) > 0 && string(v) != "null" {
-			content[key] = v
-		}
-	}
-	content["name"], err = encode(o.Name)
-	return content, err
-}
-
 // takeConnectors takes the attributes of connectors, and the list of those that
 // are to run. If there is a list, connectors that it does not have are not taken.
 func (s *Service) takeConnectors(ctx context.Context, values map[string]json.RawMessage, active json.RawMessage, listed bool) {
@@ -156,6 +105,7 @@ func (s *Service) takeConnector(ctx context.Context, o *offer) error {
 func (s *Service) exchange(ctx context.Context, old, next *placed, path string, o *offer) error {
 	w := s.writing()
 	defer w.discard()
+	w.stamp = laterOf(stampOf(o.fields), s.path)
 	if same := old != nil && old.name == next.name && old.same(next) && old.Configuration == next.Configuration; !same {
 		if err := w.stagePretty(path, next.raw, stampOf(o.fields)); err != nil {
 			return err
@@ -399,50 +349,4 @@ func (s *Service) fetchAll(ctx context.Context, c *tbclient.Client) {
 		return
 	}
 	s.inbox.put(c, points, nil)
-}
-
-// announceConnectors tells which connectors run, and the configuration of each.
-func (s *Service) announceConnectors() {
-	names := slices.Sorted(maps.Keys(s.placed))
-	if raw, err := encode(append([]string{}, names...)); err == nil {
-		s.echo.tell(connectorsKey, raw)
-	}
-	for _, name := range names {
-		if p := s.placed[name]; p.err == nil {
-			s.echo.tell(name, mask(s.announcement(p)))
-		}
-	}
-}
-
-// announcement returns what the platform is told of a connector: what it has sent
-// itself, or the same made of the file.
-func (s *Service) announcement(p *placed) json.RawMessage {
-	if p.accepted != nil {
-		return p.accepted
-	}
-	content, err := object(p.raw)
-	if err != nil {
-		return json.RawMessage(`{}`)
-	}
-	fields := make(map[string]any)
-	for _, key := range []string{"logLevel", "enableRemoteLogging", "reportStrategy", "configVersion"} {
-		if v, ok := content[key]; ok {
-			fields[key] = v
-			delete(content, key)
-		}
-	}
-	fields["type"], fields["name"], fields["configurationJson"], fields["id"] = p.Type, p.name, content, content["id"]
-	fields["ts"] = modified(s.path)
-	if p.Class != "" {
-		fields["class"] = p.Class
-	}
-	if p.Configuration != "" {
-		fields["configuration"] = p.Configuration
-		fields["ts"] = modified(resolve(s.dir, p.Configuration))
-	}
-	raw, err := encode(fields)
-	if err != nil {
-		return json.RawMessage(`{}`)
-	}
-	return raw
 }

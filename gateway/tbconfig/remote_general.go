@@ -14,6 +14,9 @@ func (s *Service) takeGeneral(ctx context.Context, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
+	w := s.writing()
+	w.stamp = laterOf(stampOf(given), s.path)
+	older := olderThanFile(given, s.path)
 	delete(given, "ts")
 	merged, err := s.doc.section("thingsboard")
 	if err != nil {
@@ -39,7 +42,12 @@ func (s *Service) takeGeneral(ctx context.Context, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return s.adopt(doc, s.writing(), func(next File) (steps, error) { return s.applyThingsBoard(ctx, next) })
+	return s.adopt(doc, w, func(next File) (steps, error) {
+		if older && connection(&next.ThingsBoard) != connection(&s.file.ThingsBoard) {
+			return nil, errOlder // such as the order of a platform to leave it, after the return
+		}
+		return s.applyThingsBoard(ctx, next)
+	})
 }
 
 // checkNames refuses names of files outside the folder, unless they are those in

@@ -17,6 +17,7 @@ import (
 	"github.com/gridlinks/iot-gateway/eventstore"
 	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/gateway/logging"
+	"github.com/gridlinks/iot-gateway/gateway/statistics"
 	"github.com/gridlinks/iot-gateway/tbclient"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
@@ -34,6 +35,10 @@ type Config struct {
 	// thingsboard.remoteShell is true. Nil: there is no remote shell, whatever
 	// the files say.
 	RemoteShell RemoteShell
+
+	// Runner runs the custom commands of statistics that a file in the folder
+	// names. Nil: they are not run. Commands from the platform never are.
+	Runner statistics.Runner
 
 	// PlatformTrial is how long a changed connection to the platform may take
 	// until the one before is used again. Zero: 30 seconds.
@@ -90,12 +95,17 @@ type Service struct {
 	placed      map[string]*placed                                      // the connectors, by name
 	sums        map[string]sum                                          // of files by path, as they were looked at last
 	handled     map[string]string                                       // values of shared attributes
+	accepted    map[string]accepted                                     // values of the platform that are in effect
 	rejected    map[string]string                                       // parts of the files that were tried in vain
 	problems    map[string]string                                       // what is not in effect, by attribute or file
 	create      func(path string, data []byte) (temp string, err error) // nil: writeTemp
 	logs        logSettings
-	logFile     *logging.File // nil: there is none
-	remoteLevel slog.Level    // of what the parts of the gateway send
+	logFile     *logging.File                   // nil: there is none
+	remoteLevel slog.Level                      // of what the parts of the gateway send
+	collector   *statistics.Collector           // nil until Run
+	fixed       map[string]string               // settings that count when the gateway starts
+	told        map[string]bool                 // files whose commands are not run, which is logged
+	current     atomic.Pointer[tbclient.Client] // client, for those who must not wait
 	shell       atomic.Bool
 }
 
@@ -130,7 +140,7 @@ func Open(path string, cfg Config) (*Service, error) {
 		cfg: cfg, dir: filepath.Dir(path), path: path, set: set, log: cfg.Logger,
 		reload: make(chan struct{}, 1), inbox: newInbox(cfg.Logger), echo: newAnnouncer(cfg.Logger),
 		remoteLevel: logging.LevelNone,
-		placed:      make(map[string]*placed), sums: make(map[string]sum), handled: make(map[string]string), rejected: make(map[string]string), problems: make(map[string]string),
+		placed:      make(map[string]*placed), sums: make(map[string]sum), handled: make(map[string]string), told: make(map[string]bool), accepted: make(map[string]accepted), rejected: make(map[string]string), problems: make(map[string]string),
 	}
 	raw, err := readText(path)
 	if err == nil {
@@ -188,6 +198,9 @@ func (s *Service) validate() error {
 	if _, err := s.file.policy(s.log); err != nil {
 		return err
 	}
+	if _, err := s.file.ThingsBoard.Filtering.filter(s.dir); err != nil {
+		return err
+	}
 	_, err := s.file.Storage.opener(slog.New(slog.DiscardHandler))
 	return err
 }
@@ -204,29 +217,9 @@ func (s *Service) Options() ([]gateway.Option, error) {
 	if s.client != nil {
 		return nil, errors.New("tbconfig: a Service is for one gateway")
 	}
-	cfg, err := s.file.client(s.dir, s.log)
+	opts, err := s.sectionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("tbconfig: %s: %w", s.path, err)
-	}
-	policy, err := s.file.policy(s.log)
-	if err != nil {
-		return nil, fmt.Errorf("tbconfig: %s: %w", s.path, err)
-	}
-	st, err := s.file.Storage.open(s.log)
-	if err == nil {
-		if err = s.file.Storage.recoverBetween(context.Background(), st, s.log); err != nil {
-			err = errors.Join(err, st.Close())
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tbconfig: %s: %w", s.path, err)
-	}
-	s.client = tbclient.Dial(cfg)
-	opts := []gateway.Option{
-		gateway.WithLogger(s.log), gateway.WithPlatform(s.client), gateway.WithReportPolicy(policy), gateway.WithOwnedStore(st),
-	}
-	if s.file.ThingsBoard.Latency {
-		opts = append(opts, gateway.WithOrigin())
 	}
 	for _, p := range s.place(s.file.Connectors) {
 		opts = append(opts, gateway.WithConnector(p.name, p.made, p.opts...))
@@ -239,6 +232,66 @@ func (s *Service) Options() ([]gateway.Option, error) {
 	s.setRemote(s.file.ThingsBoard.RemoteConfiguration)
 	return opts, nil
 }
+
+// sectionOptions returns the options of the sections but the connectors.
+func (s *Service) sectionOptions() ([]gateway.Option, error) {
+	tb := &s.file.ThingsBoard
+	cfg, err := s.file.client(s.dir, s.part(logging.PartConnection))
+	if err != nil {
+		return nil, err
+	}
+	policy, err := s.file.policy(s.log)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := tb.Filtering.filter(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.file.Storage.open(s.part(logging.PartStorage))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.file.Storage.recoverBetween(context.Background(), st, s.log); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	s.fixed = s.file.fixed(s.dir)
+	s.setClient(tbclient.Dial(cfg))
+	opts := []gateway.Option{
+		gateway.WithLogger(s.log), gateway.WithPlatform(s.client), gateway.WithReportPolicy(policy), gateway.WithOwnedStore(st),
+		gateway.WithDeviceFile(filepath.Join(s.dir, devicesFile)),
+	}
+	if tb.Latency {
+		opts = append(opts, gateway.WithOrigin())
+	}
+	if filter != nil {
+		opts = append(opts, gateway.WithDeviceFilter(*filter))
+	}
+	if idle := tb.Activity.timeout(); idle > 0 {
+		opts = append(opts, gateway.WithIdleTimeout(idle))
+	}
+	return opts, nil
+}
+
+// devicesFile keeps the devices, in the folder of tb_gateway.json.
+const devicesFile = "connected_devices.json"
+
+// part returns the logger of a part of the gateway.
+func (s *Service) part(name string) *slog.Logger {
+	if s.cfg.Log != nil {
+		return s.cfg.Log.For(name)
+	}
+	return s.log
+}
+
+func (s *Service) setClient(c *tbclient.Client) {
+	s.client = c
+	s.current.Store(c)
+}
+
+// Client returns the client of the platform that is in use, which is another one
+// after a change of the connection; nil before Options.
+func (s *Service) Client() *tbclient.Client { return s.current.Load() }
 
 // Run keeps g, which was made with Options, as the files and the platform say,
 // until ctx is done. It returns nil then, and is to be called while g runs. What
@@ -253,6 +306,7 @@ func (s *Service) Run(ctx context.Context, g *gateway.Gateway) error {
 	s.manager = g
 	ctx, cancel := context.WithCancel(ctx)
 	s.running = ctx
+	s.collector = s.newCollector(g.Stats)
 	s.mu.Unlock()
 
 	var wg sync.WaitGroup
@@ -263,6 +317,10 @@ func (s *Service) Run(ctx context.Context, g *gateway.Gateway) error {
 	changed := make(chan struct{}, 1)
 	wg.Go(func() { s.watchFiles(ctx, changed) })
 	wg.Go(func() { s.echo.run(ctx) })
+	wg.Go(func() { _ = s.collector.Run(ctx, ownData{s}) }) // it ends with ctx
+	if s.cfg.Log != nil {
+		wg.Go(func() { _ = s.cfg.Log.Remote.Run(ctx, ownData{s}) }) // and this
+	}
 	s.backupAll()
 	s.announceAll()
 	for {

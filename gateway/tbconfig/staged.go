@@ -23,6 +23,7 @@ const keptBackups = 10
 type writing struct {
 	dir    string
 	now    func() time.Time
+	stamp  time.Time                                               // of tb_gateway.json, if not zero
 	create func(path string, data []byte) (temp string, err error) // writes beside path
 	staged []staged
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gridlinks/iot-gateway/eventstore"
 	"github.com/gridlinks/iot-gateway/eventstore/filestore"
 	"github.com/gridlinks/iot-gateway/eventstore/memstore"
+	"github.com/gridlinks/iot-gateway/gateway/logging"
 )
 
 // movingSuffix is appended to the folder of a store for the one that holds the
@@ -44,7 +45,7 @@ func (s *Service) applyStorage(ctx context.Context, next Storage) (steps, error)
 // that next describes. Two stores cannot share a place, so there the records pass
 // through a third one.
 func (s *Service) moveStore(ctx context.Context, before, next Storage) error {
-	open := func() (eventstore.EventStore, error) { return next.open(s.log) }
+	open := func() (eventstore.EventStore, error) { return next.open(s.part(logging.PartStorage)) }
 	if before.at() != next.at() || next.at() == "" {
 		return s.useStore(ctx, open)
 	}
@@ -53,7 +54,7 @@ func (s *Service) moveStore(ctx context.Context, before, next Storage) error {
 	}
 	err := s.useStore(ctx, open)
 	if err != nil {
-		back := s.useStore(ctx, func() (eventstore.EventStore, error) { return before.open(s.log) })
+		back := s.useStore(ctx, func() (eventstore.EventStore, error) { return before.open(s.part(logging.PartStorage)) })
 		if back != nil {
 			return errors.Join(err, fmt.Errorf("the store before cannot be opened again, %s is used: %w", before.at()+movingSuffix, back))
 		}
