@@ -383,7 +383,7 @@ func TestCommandsWaitForTheOutcomeOfATrial(t *testing.T) {
 			changed, called := make(chan error, 1), make(chan error, 2)
 			go func() { changed <- g.SetPlatform(context.Background(), next, time.Minute) }()
 			synctest.Wait()
-			d := next.platform.downlink
+			d := next.downlink
 			go func() {
 				_, err := d.HandleRPC(context.Background(), connector.RPCRequest{Device: "x", Method: "get"})
 				called <- err

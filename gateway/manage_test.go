@@ -147,7 +147,8 @@ func TestOlderFilesOfDevicesAreRead(t *testing.T) {
 }
 
 func TestABrokenFileOfDevicesIsSetAside(t *testing.T) {
-	path := deviceFile(t, `{"d": {"connectorName"`)
+	content := `{"d": {"connectorName"`
+	path := deviceFile(t, content)
 	var log logged
 	f := newFeed()
 	_, stop := run(t, log.option(), gateway.WithPlatform(newPlatform()), gateway.WithConnector("a", f), gateway.WithDeviceFile(path))
@@ -156,7 +157,7 @@ func TestABrokenFileOfDevicesIsSetAside(t *testing.T) {
 	require.NoError(t, stop())
 	raw, err := os.ReadFile(path + ".broken")
 	require.NoError(t, err)
-	require.Equal(t, []byte(`{"d": {"connectorName"`), raw)
+	require.Equal(t, content, string(raw))
 	raw, err = os.ReadFile(path)
 	require.NoError(t, err)
 	require.Contains(t, string(raw), `"d":`)
@@ -190,6 +191,13 @@ func TestTheFileOfDevicesIsWrittenLater(t *testing.T) {
 		for range 100 {
 			submit(t, h, "d1", 2)
 			time.Sleep(time.Second)
+			look()
+		}
+		require.Equal(t, before, writes)
+		for range 10 { // and none if all is as it was
+			require.NoError(t, h.DeviceOffline(t.Context(), "d1"))
+			require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: "d1"}))
+			time.Sleep(5 * time.Second)
 			look()
 		}
 		require.Equal(t, before, writes)

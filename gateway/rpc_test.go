@@ -105,6 +105,11 @@ func TestCallsToTheGateway(t *testing.T) {
 			require.JSONEq(t, tt.want, string(v.AppendJSON(nil)), tt.method)
 		}
 	}
+	for range 20 { // whatever the order in which connectors are looked at
+		v, err := g.HandleRPC(t.Context(), "hall_2_get", nil)
+		require.NoError(t, err)
+		require.Equal(t, "hall_2::get:", v.String())
+	}
 	require.Equal(t, []time.Duration{5 * time.Second, 7 * time.Second, time.Second, time.Second, time.Second}, delays)
 	_, err := g.HandleRPC(t.Context(), "gateway_what", nil)
 	require.ErrorIs(t, err, gateway.ErrMethod)
