@@ -1,7 +1,6 @@
 package logging
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +33,7 @@ type File struct {
 	closed bool
 	size   int64
 	born   time.Time
+	aside  time.Time // in the name of the newest file that was set aside
 }
 
 var _ io.WriteCloser = (*File)(nil)
@@ -119,36 +119,52 @@ func (f *File) rotate(now time.Time) error {
 	if f.cfg.Backups < 0 {
 		return errors.Join(err, os.Remove(f.cfg.Path))
 	}
-	name := f.cfg.Path + "." + now.UTC().Format(backupStamp)
-	for _, statErr := os.Stat(name); statErr == nil; _, statErr = os.Stat(name) {
-		now = now.Add(time.Millisecond)
-		name = f.cfg.Path + "." + now.UTC().Format(backupStamp)
+	// Each has a time of its own, also if there are many in a millisecond.
+	f.aside = now.UTC().Truncate(time.Millisecond)
+	if last := f.newest(); !f.aside.After(last) {
+		f.aside = last.Add(time.Millisecond)
 	}
+	name := f.cfg.Path + "." + f.aside.Format(backupStamp)
 	err = errors.Join(err, os.Rename(f.cfg.Path, name))
 	f.prune(now)
 	return err
 }
 
-// prune deletes the files that were set aside and are too many or too old. One
-// that cannot be deleted is tried again the next time.
-func (f *File) prune(now time.Time) {
+// A backup is a file that was set aside.
+type backup struct {
+	name string
+	at   time.Time
+}
+
+// backups returns the files that were set aside, the newest first.
+func (f *File) backups() (all []backup) {
 	entries, err := os.ReadDir(filepath.Dir(f.cfg.Path))
 	if err != nil {
-		return
+		return nil
 	}
-	type backup struct {
-		name string
-		at   time.Time
-	}
-	var backups []backup
 	for _, e := range entries {
 		suffix, ours := strings.CutPrefix(e.Name(), filepath.Base(f.cfg.Path)+".")
 		if at, err := time.Parse(backupStamp, suffix); ours && err == nil {
-			backups = append(backups, backup{e.Name(), at})
+			all = append(all, backup{e.Name(), at})
 		}
 	}
-	slices.SortFunc(backups, func(a, b backup) int { return cmp.Compare(b.name, a.name) })
-	for i, b := range backups {
+	slices.SortFunc(all, func(a, b backup) int { return b.at.Compare(a.at) })
+	return all
+}
+
+// newest returns the time of the file that was set aside last. Those of an
+// earlier run count, too.
+func (f *File) newest() time.Time {
+	if all := f.backups(); len(all) > 0 && all[0].at.After(f.aside) {
+		return all[0].at
+	}
+	return f.aside
+}
+
+// prune deletes the files that were set aside and are too many or too old. One
+// that cannot be deleted is tried again the next time.
+func (f *File) prune(now time.Time) {
+	for i, b := range f.backups() {
 		if i >= max(f.cfg.Backups, 0) || f.cfg.MaxAge > 0 && now.Sub(b.at) > f.cfg.MaxAge {
 			_ = os.Remove(filepath.Join(filepath.Dir(f.cfg.Path), b.name))
 		}
