@@ -233,11 +233,8 @@ func (l Local) withDefaults() Local {
 	if l.Host == "" {
 		l.Host = "0.0.0.0"
 	}
-	switch {
-	case l.Port == 0:
+	if l.Port == 0 {
 		l.Port = wire.DefaultPort
-	case l.Port < 0:
-		l.Port = 0
 	}
 	if l.Mask == 0 {
 		l.Mask = DefaultMask

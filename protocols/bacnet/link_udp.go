@@ -36,7 +36,7 @@ func Listen(ctx context.Context, l Local) (Link, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
 	}
-	addr := netip.AddrPortFrom(netip.MustParseAddr(l.Host), uint16(l.Port))
+	addr := netip.AddrPortFrom(netip.MustParseAddr(l.Host), uint16(max(l.Port, 0)))
 	conn, err := listen(ctx, addr, false)
 	if err != nil && !addr.Addr().IsUnspecified() {
 		conn, err = listen(ctx, addr, true) // another program may have all addresses

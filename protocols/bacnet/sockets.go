@@ -30,7 +30,7 @@ func (s *Sockets) acquire(ctx context.Context, cfg Config, log *slog.Logger) (*e
 	key := fmt.Sprintf("%s:%d", cfg.Local.Host, cfg.Local.Port)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.used[key]; e != nil && cfg.Local.Port != 0 && !e.ended() {
+	if e := s.used[key]; e != nil && cfg.Local.Port > 0 && !e.ended() {
 		if err := e.join(cfg.Foreign, log); err != nil {
 			return nil, err
 		}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/gridlinks/iot-gateway/protocols/bacnet"
 	"github.com/gridlinks/iot-gateway/protocols/bacnet/wire"
@@ -26,6 +28,7 @@ type Network struct {
 	mu      sync.Mutex
 	devices []place
 	links   map[netip.AddrPort]*link
+	ears    map[netip.AddrPort]chan wire.APDU // of who waits in Say
 }
 
 // A place is where a device is.
@@ -156,6 +159,7 @@ func (k *link) Send(b []byte, to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
+	k.network.listen(to, a)
 	k.network.mu.Lock()
 	devices, broadcast := append([]place(nil), k.network.devices...), to == k.Broadcast()
 	k.network.mu.Unlock()
@@ -188,4 +192,53 @@ func (k *link) deliver(from wire.Address, a *wire.APDU) {
 	case k.in <- datagram{b: b, from: from.IP}:
 	default:
 	}
+}
+
+// Say sends an APDU from an address to the links of the network, and returns what one
+// of them answers to it. It waits a second for that.
+func (n *Network) Say(from string, a wire.APDU) wire.APDU {
+	station, err := wire.ParseAddress(from)
+	if err != nil {
+		return wire.APDU{}
+	}
+	answers := make(chan wire.APDU, 16)
+	n.mu.Lock()
+	if n.ears == nil {
+		n.ears = make(map[netip.AddrPort]chan wire.APDU)
+	}
+	n.ears[station.IP] = answers
+	for _, k := range n.links {
+		k.deliver(station, &a)
+	}
+	n.mu.Unlock()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	for {
+		select {
+		case answer := <-answers:
+			if answer.Type == wire.UnconfirmedRequest && answer.Service == wire.ServiceIAm || answer.InvokeID == a.InvokeID && answer.Type > wire.UnconfirmedRequest {
+				return answer
+			}
+		case <-timer.C:
+			return wire.APDU{}
+		}
+	}
+}
+
+// listen gives what was sent to the address to who waits for it in Say.
+func (n *Network) listen(to netip.AddrPort, a wire.APDU) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a.Payload = slices.Clone(a.Payload)
+	select {
+	case n.ears[to] <- a:
+	default: // nobody waits, or the channel is nil
+	}
+}
+
+// Links returns the number of links that are open.
+func (n *Network) Links() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.links)
 }
