@@ -33,7 +33,8 @@
 //
 // A mistake in a file is reported with its path and value, all of them at once, and
 // the connector does not start: a meter that is silently missing is worse. Only a tag
-// of a type that does not exist is left out alone, with an error in the log. Keys
+// of a type that does not exist, or a command of a function that does not, is left out
+// alone, with an error in the log. Keys
 // without a meaning, and keys that do not apply here, are each reported once by name.
 // Beside the reference gateway's keys a slave has maxGap, maxRegistersPerRequest,
 // rs485, profile and profileOptions, and a tag byteOrder, wordOrder, pollPeriod, min,
@@ -54,9 +55,9 @@
 // Devices of one URL share a bus: one connection and one goroutine. The registers
 // of a device that have one table and interval are merged into the fewest requests,
 // reading over gaps of up to 16 registers. If the device refuses such a block with
-// exception 2 or 3, the block is split until the registers that it does not have are
-// alone; they are reported once and tried again rarely. All readings of a poll carry
-// one time.
+// exception 2 or 3, or does not answer it while it answers others, the block is split
+// until the registers that it does not have are alone; they are reported once and tried
+// again rarely. All readings of a poll carry one time.
 //
 // A device that does not answer three polls in a row is reported offline and then
 // probed after growing delays, so it costs the others on its bus one time-out now

@@ -146,7 +146,6 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		{tag(`"tag": "x", "type": "bits", "functionCode": 3, "address": 5, "bit": 16`), "register x: bit: 16 is out of range"},
 		{tag(`"tag": "x", "type": "16int", "functionCode": 3, "address": 5, "divider": "ten"`), `timeseries[1].divider: "ten" is not a number`},
 		{slave(`, "attributeUpdates": [{"tag": "x", "type": "16int", "functionCode": 3, "address": 5}]`), "attribute x: function: 3 does not write"},
-		{slave(`, "rpc": [{"tag": "x", "type": "16int", "functionCode": 9, "address": 5}]`), "master.slaves[0].rpc[0]: function: 9"},
 	}
 	for _, tt := range tests {
 		_, _, err := load(t, tt.doc)

@@ -55,6 +55,17 @@ func TestATagOfAnUnknownTypeIsLeftOutAlone(t *testing.T) {
 	h.Eventually(t, "the other is read", func() bool { return h.last("MB", "w") == "5" || h.last("D", "w") == "5" })
 }
 
+func TestACommandOfAnUnknownFunctionIsLeftOutAlone(t *testing.T) {
+	c, log, err := load(t, slave(`, "rpc": [{"tag": "x", "type": "16int", "functionCode": 9, "address": 5}, {"tag": "y", "type": "16int", "functionCode": 6, "address": 5}],
+		"attributeUpdates": [{"tag": "z", "type": "16int", "functionCode": 7, "address": 5}]`))
+	require.NoError(t, err)
+	require.Equal(t, 2, strings.Count(log, "level=ERROR"))
+	require.Contains(t, log, "master.slaves[0].rpc[0].functionCode: 9 is not a function to read or write with")
+	require.Contains(t, log, "master.slaves[0].attributeUpdates[0].functionCode: 7 is not")
+	_, err = c.(*modbus.Connector).HandleRPC(t.Context(), connector.RPCRequest{Device: "D", Method: "x"})
+	require.ErrorContains(t, err, "not found")
+}
+
 func TestTextEncodingsBoundsAndPolicies(t *testing.T) {
 	s := serve(t, modbustest.Listen)
 	u := s.Unit(1)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,6 +111,39 @@ func lastTLS(t *testing.T, certs peer.Certs) string {
 	start(t, needPymodbus(t), "-c", pymodbusServer, "tls", addr, certs.ServerCert, certs.ServerKey)
 	peer.Listening(t, addr)
 	return "tls://" + addr
+}
+
+// A server that has not got every register of a range: the others are read all the same.
+func TestPeerPymodbusWithHoles(t *testing.T) {
+	const holes = `
+import sys
+from pymodbus.datastore import ModbusSequentialDataBlock as B, ModbusSparseDataBlock as P, ModbusSlaveContext as S, ModbusServerContext as C
+from pymodbus.server import StartTcpServer
+st = S(di=B(0, [0] * 400), co=B(0, [0] * 400), ir=B(0, [0] * 400), hr=P({a: 1000 + a for a in range(60) if a not in (7, 8, 30)}), zero_mode=True)
+host, port = sys.argv[1].split(":")
+StartTcpServer(context=C(slaves=st, single=True), address=(host, int(port)))
+`
+	python := needPymodbus(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	start(t, python, "-c", holes, addr)
+	peer.Listening(t, addr)
+	d := modbus.Device{Name: "m", Unit: 1, Poll: 50 * time.Millisecond, Registers: words(60)}
+	for _, gap := range []int{0, -1} { // that are read over, and not
+		d.MaxGap = gap
+		d.Registers = slices.DeleteFunc(d.Registers, func(r modbus.Register) bool { return gap < 0 && r.Address == 8 })
+		h, stop := run(t, modbus.New(modbus.Config{URL: "tcp://" + addr, Timeout: 10 * time.Second, Devices: []modbus.Device{d}}))
+		h.Eventually(t, "several polls", func() bool { return len(h.series("m", "r59")) > 2 })
+		stop()
+		for _, r := range d.Registers {
+			if r.Address == 7 || r.Address == 8 || r.Address == 30 {
+				require.Empty(t, h.series("m", r.Key))
+				require.Equal(t, 1, h.log.count(`msg="register is refused" device=m key=`+r.Key+" "))
+				continue
+			}
+			require.Equal(t, fmt.Sprint(1000+int(r.Address)), h.last("m", r.Key))
+		}
+		require.Zero(t, h.log.count("device does not answer"))
+	}
 }
 
 func TestPeerPymodbusUDP(t *testing.T) {

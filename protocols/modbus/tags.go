@@ -324,6 +324,10 @@ func (f *file) command(m conf.Member, d *Device, code int64) (Command, bool) {
 	if !ok {
 		return Command{}, false
 	}
+	if function > writeSingleRegister && function != writeMultipleCoils && function != writeMultipleRegisters {
+		f.left = append(f.left, fmt.Errorf("%s: %d is not a function to read or write with", t.At("functionCode"), function))
+		return Command{}, false
+	}
 	function = f.writable(t, &r, function)
 	c := Command{Method: r.Key, Function: uint8(function), Register: r}
 	if _, err := newCommand(c); err != nil {
