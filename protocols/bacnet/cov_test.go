@@ -151,18 +151,22 @@ func TestTheGatewayIsADeviceItself(t *testing.T) {
 	require.Equal(t, wire.IAm{Device: id, MaxAPDU: 1476, Segmentation: wire.SegmentedReceive, Vendor: 15}, i)
 
 	read := func(p wire.Property) wire.APDU {
-		return n.Say("192.0.2.20", wire.APDU{Type: wire.ConfirmedRequest, InvokeID: 3, MaxAPDU: 5, Service: wire.ServiceReadProperty,
-			Payload: wire.AppendReadProperty(nil, wire.Reference{Object: id, Property: p, Index: wire.WholeArray})})
+		return n.Say("192.0.2.20", wire.APDU{
+			Type: wire.ConfirmedRequest, InvokeID: 3, MaxAPDU: 5, Service: wire.ServiceReadProperty,
+			Payload: wire.AppendReadProperty(nil, wire.Reference{Object: id, Property: p, Index: wire.WholeArray}),
+		})
 	}
 	_, value, err := wire.ParseReadPropertyACK(read(wire.ObjectName).Payload)
 	require.NoError(t, err)
 	require.Equal(t, wire.TextValue("our gateway").Append(nil), value)
 	require.Equal(t, wire.ErrorPDU, read(wire.PresentValue).Type)
 
-	many := n.Say("192.0.2.20", wire.APDU{Type: wire.ConfirmedRequest, InvokeID: 4, MaxAPDU: 5, Service: wire.ServiceReadPropertyMultiple,
+	many := n.Say("192.0.2.20", wire.APDU{
+		Type: wire.ConfirmedRequest, InvokeID: 4, MaxAPDU: 5, Service: wire.ServiceReadPropertyMultiple,
 		Payload: wire.AppendReadMultiple(nil, []wire.Reference{
 			{Object: id, Property: wire.ObjectList, Index: wire.WholeArray}, {Object: id, Property: wire.ProtocolVersion, Index: wire.WholeArray},
-		})})
+		}),
+	})
 	count := 0
 	require.NoError(t, wire.EachReadResult(many.Payload, func(r wire.ReadResult) bool {
 		require.Nil(t, r.Err)

@@ -84,7 +84,7 @@ func (c *Connector) prepare(r connector.RPCRequest) ([]*command, telemetry.Value
 		devices = s.named(r.Device)
 	}
 	if len(devices) == 0 {
-		return nil, telemetry.Value{}, nil, errors.New("Device not found") //nolint:revive,staticcheck // the reference gateway's text
+		return nil, telemetry.Value{}, nil, errors.New("Device not found") //nolint:staticcheck // the reference gateway's text
 	}
 	v, err := parseParams(r.Params)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *Connector) prepare(r connector.RPCRequest) ([]*command, telemetry.Value
 		}
 	}
 	if r.Method != "get" && r.Method != "set" {
-		return nil, telemetry.Value{}, nil, fmt.Errorf("Neither of configured device rpc methods match with %s", r.Method) //nolint:revive,staticcheck // see above
+		return nil, telemetry.Value{}, nil, fmt.Errorf("Neither of configured device rpc methods match with %s", r.Method) //nolint:staticcheck // see above
 	}
 	cmd, v, err := parseReserved(r.Method, v)
 	if err != nil {
@@ -110,11 +110,11 @@ func (c *Connector) prepare(r connector.RPCRequest) ([]*command, telemetry.Value
 func (c *Connector) check(cmd *command) error {
 	const six = wire.BinaryValue // the first six types are the analog and binary ones
 	if t := cmd.Object.Type(); c.cfg.Compatible && t > six {
-		return fmt.Errorf("Invalid objectType: '%s'. Expected one of ['analogInput', 'analogOutput', 'analogValue', 'binaryInput', 'binaryOutput', 'binaryValue'].", //nolint:lll,revive,staticcheck // see above
+		return fmt.Errorf("Invalid objectType: '%s'. Expected one of ['analogInput', 'analogOutput', 'analogValue', 'binaryInput', 'binaryOutput', 'binaryValue'].", //nolint:staticcheck // see above
 			wire.Camel(t.String()))
 	}
 	if cmd.requested != "" {
-		return fmt.Errorf("Invalid requestType: '%s'. Expected 'writeProperty' or 'readProperty'.", cmd.requested) //nolint:revive,staticcheck // see above
+		return fmt.Errorf("Invalid requestType: '%s'. Expected 'writeProperty' or 'readProperty'.", cmd.requested) //nolint:staticcheck // see above
 	}
 	return nil
 }

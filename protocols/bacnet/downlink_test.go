@@ -103,8 +103,10 @@ func TestPropertiesAreReadOnCommand(t *testing.T) {
 	v, err = get(`"objectType=analogOutput;objectId=1;propertyId=priorityArray[0];"`)
 	require.NoError(t, err)
 	require.Equal(t, telemetry.Int(16), v)
-	_, err = c.HandleRPC(t.Context(), connector.RPCRequest{Device: "AHU", Method: "set",
-		Params: json.RawMessage(`"objectType=analogOutput;objectId=1;propertyId=presentValue;priority=8;value=42;"`)})
+	_, err = c.HandleRPC(t.Context(), connector.RPCRequest{
+		Device: "AHU", Method: "set",
+		Params: json.RawMessage(`"objectType=analogOutput;objectId=1;propertyId=presentValue;priority=8;value=42;"`),
+	})
 	require.NoError(t, err)
 	v, err = get(`"objectType=analogOutput;objectId=1;propertyId=priorityArray;"`)
 	require.NoError(t, err)

@@ -149,7 +149,7 @@ func unwrap(v telemetry.Value) telemetry.Value {
 // parseReserved returns what get or set has to do, and the value to write.
 func parseReserved(method string, v telemetry.Value) (*command, telemetry.Value, error) {
 	if v.Kind() == telemetry.KindNone || v.String() == "" {
-		return nil, v, errors.New(noParams)
+		return nil, v, errors.New(noParams) //nolint:staticcheck // the reference gateway's text
 	}
 	params, value := reservedParams(v)
 	set := method == "set"
@@ -163,7 +163,7 @@ func parseReserved(method string, v telemetry.Value) (*command, telemetry.Value,
 		if set {
 			schema = schemaSet
 		}
-		return nil, v, fmt.Errorf("The requested RPC does not match with the schema: %s", schema) //nolint:revive,staticcheck // the reference gateway's text
+		return nil, v, fmt.Errorf("The requested RPC does not match with the schema: %s", schema) //nolint:staticcheck // the reference gateway's text
 	}
 	c := Command{Method: method, Object: wire.NewObjectID(object, uint32(instance)), Write: set, Kind: params["dataType"]}
 	if c.Property, c.Element, err = parseProperty(params["propertyId"]); err != nil {

@@ -174,10 +174,10 @@ func (k *link) Send(b []byte, to netip.AddrPort) error {
 // hears reports whether a message to a station is for the device.
 func (p place) hears(to wire.Station) bool {
 	all := to.MAC == wire.MAC{}
-	switch {
-	case to.Net == wire.AllNetworks:
+	switch to.Net {
+	case wire.AllNetworks:
 		return true
-	case to.Net == p.addr.Station.Net:
+	case p.addr.Station.Net:
 		return all || to.MAC == p.addr.Station.MAC
 	default:
 		return false

@@ -54,6 +54,9 @@ func (s *Server) serve(d *Device) {
 		if err != nil || f.NPDU == nil {
 			continue
 		}
+		if f.Function == wire.ForwardedNPDU {
+			from = f.Origin
+		}
 		npdu, err := wire.ParseNPDU(f.NPDU)
 		if err != nil {
 			continue

@@ -102,7 +102,7 @@ func ParseAPDU(b []byte) (APDU, error) {
 	}
 	a := APDU{Type: PDUType(b[0] >> 4)}
 	bit := func(mask byte) bool { return b[0]&mask != 0 }
-	at := 0 // of the invoke identifier
+	var at int // where the invoke identifier is
 	switch a.Type {
 	case ConfirmedRequest:
 		a.Segmented, a.More, a.Accepts = bit(8), bit(4), bit(2)

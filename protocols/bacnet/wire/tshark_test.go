@@ -105,13 +105,17 @@ func TestPeerTsharkUnderstandsEveryDatagram(t *testing.T) {
 	add("Reject", wire.NPDU{}, wire.APDU{Type: wire.RejectPDU, InvokeID: 7, Reason: 9})
 	add("Abort", wire.NPDU{}, wire.APDU{Type: wire.AbortPDU, InvokeID: 7, Reason: 4})
 	add("Error", wire.NPDU{}, wire.APDU{Type: wire.ErrorPDU, InvokeID: 7, Service: wire.ServiceConfirmedCOVNotification, Payload: (&wire.Error{Class: 5, Code: 79}).Append(nil)})
-	add("readProperty[", answered, wire.APDU{Type: wire.ComplexACK, InvokeID: 7, Service: wire.ServiceReadProperty,
-		Payload: wire.AppendReadPropertyACK(nil, ref(wire.AnalogInput, 1, 600, all), values)})
-	add("readPropertyMultiple[", answered, wire.APDU{Type: wire.ComplexACK, InvokeID: 7, Service: wire.ServiceReadPropertyMultiple,
+	add("readProperty[", answered, wire.APDU{
+		Type: wire.ComplexACK, InvokeID: 7, Service: wire.ServiceReadProperty,
+		Payload: wire.AppendReadPropertyACK(nil, ref(wire.AnalogInput, 1, 600, all), values),
+	})
+	add("readPropertyMultiple[", answered, wire.APDU{
+		Type: wire.ComplexACK, InvokeID: 7, Service: wire.ServiceReadPropertyMultiple,
 		Payload: wire.AppendReadMultipleACK(nil, []wire.ReadResult{
 			{Reference: ref(wire.DeviceObject, 599, wire.ObjectName, all), Value: wire.TextValue("gateway").Append(nil)},
 			{Reference: ref(wire.DeviceObject, 599, 9999, all), Err: &wire.Error{Class: 2, Code: 32}},
-		})})
+		}),
+	})
 	n := wire.Notification{Process: 599, Device: wire.NewObjectID(wire.DeviceObject, 7), Object: object, Remaining: time.Minute}
 	notified := n.Append(nil, wire.AppendPropertyValue(nil, wire.PresentValue, wire.RealValue(1).Append(nil)))
 	add("unconfirmedCOVNotification", answered, wire.APDU{Type: wire.UnconfirmedRequest, Service: wire.ServiceUnconfirmedCOVNotification, Payload: notified})
