@@ -183,8 +183,13 @@ func TestPathsOfThePlatformStayInTheFolder(t *testing.T) {
 		{"deviceFiltering": map[string]any{"enable": false, "filterFile": "../list.json"}},
 		{"statistics": map[string]any{"enable": true, "configuration": "/etc/passwd"}},
 		{"reportStrategy": map[string]any{"type": "NEVER"}},
-		{"port": "x"}, {"port": 70000}, {"host": ""}, {"host": nil}, {"statistics": map[string]any{"commands": 5}},
-		{"security": map[string]any{"type": "magic"}}, {"security": map[string]any{"type": "usernamePassword", "username": "u", "password": "********"}},
+		{"port": "x"},
+		{"port": 70000},
+		{"host": ""},
+		{"host": nil},
+		{"statistics": map[string]any{"commands": 5}},
+		{"security": map[string]any{"type": "magic"}},
+		{"security": map[string]any{"type": "usernamePassword", "username": "u", "password": "********"}},
 	} {
 		r.push(map[string]any{"general_configuration": v})
 		require.NotEmpty(t, r.problem("general_configuration"), "%v", v)

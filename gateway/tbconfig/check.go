@@ -136,7 +136,7 @@ func (c *checker) connector(dir string, set connector.Set, i int, e Entry) {
 		file.raw = raw
 		file.at = places(file.raw)
 	}
-	content := json.RawMessage(e.Inline)
+	content := e.Inline
 	if e.Configuration != "" {
 		content = file.raw
 	}
