@@ -165,3 +165,26 @@ func TestSilenceEndsRepetitionsAndNothingElse(t *testing.T) {
 		f.unhold(e)
 	}
 }
+
+// A report that comes late does not put off the next ones.
+func TestPeriodsFollowOneAnother(t *testing.T) {
+	f := newFilter()
+	p := &telemetry.ReportPolicy{Mode: telemetry.OnPeriod, Period: 100}
+	pass := func(now int64) bool {
+		q := telemetry.Point{Key: "k", Value: telemetry.Int(now)}
+		report := f.pass(telemetry.Device{Name: "d"}, &q, false, p, now)
+		f.commit(now)
+		return report
+	}
+	require.True(t, pass(1000))
+	require.True(t, pass(1130), "the period was over at 1100")
+	require.False(t, pass(1150))
+	wake, _ := f.wake()
+	require.EqualValues(t, 1200, wake)
+	f.drop("d")
+	require.True(t, pass(2000))
+	require.True(t, pass(2950), "after a pause they begin anew")
+	require.False(t, pass(2960))
+	wake, _ = f.wake()
+	require.EqualValues(t, 3050, wake)
+}

@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"context"
+	"errors"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -185,6 +187,38 @@ func TestRepetitionsEndWithTheDeviceAndTheConnector(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		settle()
 		require.Len(t, p.ints("e"), n)
+		require.NoError(t, stop())
+	})
+}
+
+// What a run of a connector has read is not repeated in the next one, which may
+// not reach the device.
+func TestRepetitionsEndWithTheRunOfAConnector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform()
+		runs := make(chan connector.Host, 2)
+		end := make(chan error)
+		c := connector.Func(func(ctx context.Context, h connector.Host) error {
+			runs <- h
+			select {
+			case err := <-end:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		_, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", c, gateway.WithPolicy(
+			telemetry.ReportPolicy{Mode: telemetry.OnPeriod, Period: time.Minute, Repeat: true})))
+		submit(t, <-runs, "d", 1)
+		time.Sleep(time.Minute)
+		expect(t, p, 1, 1)
+		end <- errors.New("connection lost")
+		h := <-runs
+		time.Sleep(10 * time.Minute)
+		expect(t, p, 1, 1)
+		submit(t, h, "d", 2)
+		time.Sleep(time.Minute)
+		expect(t, p, 1, 1, 2, 2)
 		require.NoError(t, stop())
 	})
 }
