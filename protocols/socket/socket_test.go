@@ -233,6 +233,7 @@ func TestDevicesAskForAttributes(t *testing.T) {
 	read(t, conn, `{"a":7,"b":"x"}`)
 	write(t, conn, "?\na5\n")
 	host.Eventually(t, "data goes on", func() bool { return len(values(host, "v")) == 1 })
+	assert.Zero(t, c.Stats().Malformed, "a request is no data")
 	assert.Equal(t, "S", host.Queries()[0].Device)
 	assert.True(t, host.Queries()[0].Shared)
 }
