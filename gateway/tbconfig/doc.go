@@ -41,6 +41,6 @@
 // What is in effect is told to the platform as client attributes of the same names.
 // Secrets are replaced by "********" there; coming back, that means the secret in
 // use. The attribute configuration_errors is an object that says why a part is not
-// in effect: by the attribute, by the name of the connector, or by the file. It is
-// empty if all is well.
+// in effect: by the attribute, or by the file and what it describes. It is empty if
+// all is well.
 package tbconfig

@@ -154,7 +154,7 @@ func (s *Service) readConnectors(ctx context.Context, entries []Entry) {
 		old := s.placed[p.name]
 		if old != nil && old.same(p) {
 			delete(s.rejected, p.name)
-			s.report(p.name, nil)
+			s.report(inFile(p.name), nil)
 			continue
 		}
 		if s.wasRejected(p.name, p.identity()) {
@@ -162,11 +162,10 @@ func (s *Service) readConnectors(ctx context.Context, entries []Entry) {
 		}
 		err := s.run(ctx, p)
 		s.reject(p.name, p.identity(), err)
-		s.report(p.name, err, p.raw)
+		s.report(inFile(p.name), err, p.raw)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.placed)) {
 		if !seen[name] {
-			s.report(name, nil)
 			s.remove(name)
 		}
 	}

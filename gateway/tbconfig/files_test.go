@@ -204,13 +204,27 @@ func TestOwnWritesAreNoChanges(t *testing.T) {
 	require.Equal(t, 2, r.field.count("two"))
 }
 
+// What is wrong with a configuration of the platform is told until there is another
+// one, also if the files, which are as they should be, are looked at.
+func TestALookAtTheFilesForgetsNoProblemOfThePlatform(t *testing.T) {
+	r := remoteRig(t)
+	r.push(connectorAttribute("one", now(), nil, `{"id":"id-1","invalid":"x"}`))
+	require.NotEmpty(t, r.problem("one"))
+	r.svc.Reload()
+	r.write("two.json", `{"device":"D2","rate":5}`)
+	eventually(t, "it is told", func() bool { return strings.Contains(r.told("two"), `"rate":5`) })
+	require.NotEmpty(t, r.problem("one"))
+	r.push(connectorAttribute("one", now(), nil, `{"id":"id-1","n":1}`))
+	r.well()
+}
+
 // What a person changes in the files is told to the platform.
 func TestChangesOfFilesAreTold(t *testing.T) {
 	r := remoteRig(t)
 	r.write("two.json", `{"device":"D2","rate":5,"apiKey":"`+canary+`"}`)
 	eventually(t, "it is told", func() bool { return strings.Contains(r.told("two"), `"rate":5`) })
 	r.write("two.json", `{"rate":,}`)
-	require.Contains(t, r.problem("two"), "two.json:1:9")
+	require.Contains(t, r.problem("tb_gateway.json: two"), "two.json:1:9")
 	r.write("two.json", `{"device":"D2"}`)
 	r.well()
 	r.write("tb_gateway.json", mainFile(r.srv, remote+`,"checkingDeviceActivity":{"checkDeviceInactivity":true}`, inMemory, "two"))

@@ -217,6 +217,8 @@ func (s *Service) remove(name string) {
 		s.log.Warn("connector that is not configured any more did not end", "connector", name, "error", err)
 	}
 	delete(s.placed, name)
+	s.report(inFile(name), nil)
+	s.report(name, nil)
 	s.echo.forget(name)
 	s.log.Info("connector is removed", "connector", name)
 }

@@ -131,6 +131,7 @@ func (s *Service) exchange(ctx context.Context, old, next *placed, path string, 
 	if err == nil {
 		s.noteSum(path)
 		s.setLevels()
+		s.report(inFile(next.name), nil)
 	}
 	return err
 }

@@ -224,7 +224,7 @@ func (s *Service) Options() ([]gateway.Option, error) {
 	for _, p := range s.place(s.file.Connectors) {
 		opts = append(opts, gateway.WithConnector(p.name, p.made, p.opts...))
 		s.placed[p.name] = p
-		s.report(p.name, p.err, p.raw)
+		s.report(inFile(p.name), p.err, p.raw)
 	}
 	opts = append(opts, s.callOptions()...)
 	s.setLevels()
@@ -363,6 +363,10 @@ func (s *Service) Serve(ctx context.Context, opts ...gateway.Option) error {
 	wg.Go(func() { _ = s.Run(managing, g) }) // it is called once, and after Options
 	return g.Run(ctx)
 }
+
+// inFile names a connector as the files describe it, for report. What the platform
+// says of it is another matter, of its own name.
+func inFile(connector string) string { return FileName + ": " + connector }
 
 // report notes what is not in effect, or, if err is nil, that all of it is. It is
 // logged when it changes. secrets are documents whose secrets are not to be told.
