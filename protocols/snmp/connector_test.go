@@ -300,7 +300,7 @@ func TestRunEndsWhileADeviceIsWaitedFor(t *testing.T) {
 	a := newAgent(t)
 	a.do(func() { a.silent = true })
 	d := device(a, get("k", base+"1.0"))
-	d.Timeout = time.Hour
+	d.Timeout, d.Retries = time.Minute, -1
 	_, stop := run(t, connect(d))
 	require.Eventually(t, func() bool { return len(a.log()) > 0 }, 10*time.Second, time.Millisecond)
 	done := make(chan struct{})

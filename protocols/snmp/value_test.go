@@ -37,6 +37,7 @@ func TestValuesKeepTheirTypes(t *testing.T) {
 		{text("name\x00\x00"), snmp.Auto, telemetry.String("name")},
 		{text("\x00\x00"), snmp.Auto, telemetry.String("00:00")},
 		{text("\x00\x1b\xfe\x12\x34\x56"), snmp.Auto, telemetry.String("00:1b:fe:12:34:56")},
+		{text("A\xfeB"), snmp.Auto, telemetry.String("41:fe:42")},
 		{text("a\x07"), snmp.Auto, telemetry.String("61:07")},
 		{text("AB"), snmp.Hex, telemetry.String("41:42")},
 		{text("\xffA\x00"), snmp.Text, telemetry.String("\ufffdA")},
