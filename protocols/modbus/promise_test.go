@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,14 +133,13 @@ func TestWritesUnderFullLoadWaitForOneRequestAtMost(t *testing.T) {
 		const answer = 5 * time.Millisecond
 		var bus modbustest.Bus
 		cfg := modbus.Config{Open: bus.Open}
-		var requests, write int64 // the number of the write
+		var requests, write atomic.Int64 // the number of the write
 		for i := range 10 {
 			u := bus.Unit(uint8(i + 1))
 			u.SetDelay(answer)
 			u.OnRequest(func(r modbustest.Request) {
-				requests++
-				if r.Words != nil {
-					write = requests
+				if n := requests.Add(1); r.Words != nil {
+					write.Store(n)
 				}
 			})
 			d := device(fmt.Sprint("m", i), uint8(i+1), words(600)...)
@@ -153,14 +153,14 @@ func TestWritesUnderFullLoadWaitForOneRequestAtMost(t *testing.T) {
 		require.NotEmpty(t, h.last("m9", "r0"))
 		for i := range 100 {
 			pass(time.Duration(i%7) * time.Millisecond)
-			before := requests
+			before := requests.Load()
 			_, err := c.HandleRPC(t.Context(), connector.RPCRequest{Device: fmt.Sprint("m", i%10), Method: "r0", Params: json.RawMessage("7")})
 			require.NoError(t, err)
-			require.Equal(t, before+1, write, "requests that began before the write")
+			require.Equal(t, before+1, write.Load(), "requests that began before the write")
 		}
-		before := requests
+		before := requests.Load()
 		pass(time.Second)
-		require.Equal(t, int64(time.Second/answer), requests-before, "the bus is idle")
+		require.Equal(t, int64(time.Second/answer), requests.Load()-before, "the bus is idle")
 	})
 }
 
