@@ -205,12 +205,18 @@ func TestTheStorageChangesAndNothingIsLost(t *testing.T) {
 		"memory to file":   {inMemory, fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "a"))},
 		"file to memory":   {fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "b")), inMemory},
 		"limits of memory": {inMemory, `{"type":"memory","max_records_count":5000}`},
-		"limits of files": {fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "c")),
-			fmt.Sprintf(`{"type":"file","data_folder_path":%q,"max_bytes":9000000}`, filepath.Join(data, "c"))},
-		"file to file": {fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "d")),
-			fmt.Sprintf(`{"type":"sqlite","data_file_path":%q}`, filepath.Join(data, "e"))},
-		"snapshot": {fmt.Sprintf(`{"type":"memory","snapshot_file":%q}`, filepath.Join(data, "s")),
-			fmt.Sprintf(`{"type":"memory","snapshot_file":%q,"max_records_count":9000}`, filepath.Join(data, "s"))},
+		"limits of files": {
+			fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "c")),
+			fmt.Sprintf(`{"type":"file","data_folder_path":%q,"max_bytes":9000000}`, filepath.Join(data, "c")),
+		},
+		"file to file": {
+			fmt.Sprintf(`{"type":"file","data_folder_path":%q}`, filepath.Join(data, "d")),
+			fmt.Sprintf(`{"type":"sqlite","data_file_path":%q}`, filepath.Join(data, "e")),
+		},
+		"snapshot": {
+			fmt.Sprintf(`{"type":"memory","snapshot_file":%q}`, filepath.Join(data, "s")),
+			fmt.Sprintf(`{"type":"memory","snapshot_file":%q,"max_records_count":9000}`, filepath.Join(data, "s")),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := serve(t)
