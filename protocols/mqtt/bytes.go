@@ -3,12 +3,11 @@ package mqtt
 import (
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
-	"strconv"
 	"sync"
 
 	"github.com/gridlinks/iot-gateway/converter/expr"
+	"github.com/gridlinks/iot-gateway/internal/binnum"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -47,7 +46,7 @@ type bytesPoint struct {
 	value  *expr.Slices
 	typ    expr.Type
 	hex    bool
-	decode func(b []byte, little bool) (telemetry.Value, bool)
+	decode binnum.Decoder
 	little bool
 	report *telemetry.ReportPolicy
 }
@@ -108,17 +107,8 @@ func compileBytesPoint(d Datapoint, compatible bool, p problems) bytesPoint {
 	if pt.typ == expr.Auto || pt.hex || compatible {
 		pt.typ = expr.String
 	}
-	switch d.Decode {
-	case "":
-	case "int":
-		pt.decode = decodeInt
-	case "uint":
-		pt.decode = decodeUint
-	case "float":
-		pt.decode = decodeFloat
-	default:
-		p.add("decode", fmt.Errorf("%q is not one of int, uint, float", d.Decode))
-	}
+	pt.decode, err = binnum.Lookup(d.Decode)
+	p.add("decode", err)
 	if pt.decode != nil && value != nil && !value.Single() {
 		p.add("value", fmt.Errorf("%q must be a single slice to be decoded", d.Value))
 	}
@@ -204,44 +194,4 @@ func (pt *bytesPoint) convert(data []byte, s *bytesScratch) (telemetry.Value, ex
 		return telemetry.Value{}, expr.Missing
 	}
 	return s.Text(s.buf, pt.typ)
-}
-
-// bits reads 1 to 8 bytes.
-func bits(b []byte, little bool) (n uint64, ok bool) {
-	for i := range b {
-		if little {
-			i = len(b) - 1 - i
-		}
-		n = n<<8 | uint64(b[i])
-	}
-	return n, len(b) > 0 && len(b) <= 8
-}
-
-func decodeUint(b []byte, little bool) (telemetry.Value, bool) {
-	n, ok := bits(b, little)
-	if n > math.MaxInt64 {
-		return telemetry.String(strconv.FormatUint(n, 10)), ok // no platform has a number for it
-	}
-	return telemetry.Int(int64(n)), ok
-}
-
-func decodeInt(b []byte, little bool) (telemetry.Value, bool) {
-	n, ok := bits(b, little)
-	if !ok {
-		return telemetry.Value{}, false
-	}
-	shift := 64 - 8*len(b)
-	return telemetry.Int(int64(n<<shift) >> shift), true
-}
-
-func decodeFloat(b []byte, little bool) (telemetry.Value, bool) {
-	n, _ := bits(b, little)
-	switch len(b) {
-	case 4:
-		return telemetry.Float32(math.Float32frombits(uint32(n))), true
-	case 8:
-		return telemetry.Float(math.Float64frombits(n)), true
-	default:
-		return telemetry.Value{}, false
-	}
 }

@@ -141,9 +141,9 @@ func TestInlineCertificatesThatAreBrokenAreNamed(t *testing.T) {
 	certs := peer.NewCerts(t)
 	const bad = `"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"`
 	for security, want := range map[string]string{
-		`"caCert":` + bad: "broker.security: pathToCACert: holds no certificate",
-		`"pathToClientCert":` + bad + `,"pathToPrivateKey":` + bad:                         "are not the PEM of a certificate and its key",
-		fmt.Sprintf(`"pathToClientCert":%s,"pathToPrivateKey":%q`, bad, certs.ClientKey):   "must both be files",
+		`"caCert":` + bad: "broker.security: tls: CA file (in the configuration) holds no certificate",
+		`"pathToClientCert":` + bad + `,"pathToPrivateKey":` + bad:                         "client certificate (in the configuration), key (in the configuration)",
+		fmt.Sprintf(`"pathToClientCert":%s,"pathToPrivateKey":%q`, bad, certs.ClientKey):   "client certificate (in the configuration), key " + certs.ClientKey,
 		fmt.Sprintf(`"pathToCACert":%q,"pathToClientCert":%q`, certs.CA, certs.ClientCert): "needs both",
 	} {
 		_, err := mqtt.Type().New(json.RawMessage(`{"broker":{"host":"h","security":{`+security+`}}}`), connector.Env{Logger: slog.New(slog.DiscardHandler)})
