@@ -100,7 +100,7 @@ func TestADeviceThatWasAwayIsSubscribedToAgain(t *testing.T) {
 	var n bacnettest.Network
 	d := plant(t, &n, "192.0.2.10", 3)
 	host := connectortest.NewHost(t)
-	start(t, bacnet.New(all(&n, withCOV(bacnet.COV{Lifetime: 20 * time.Second}, 20*time.Millisecond))), host)
+	start(t, bacnet.New(all(&n, withCOV(bacnet.COV{Lifetime: 10 * time.Minute}, 20*time.Millisecond))), host)
 	eventually(t, "all is subscribed to", func() bool { return d.Subscriptions() == 3 })
 	eventually(t, "it is online", online(host, "AHU"))
 	d.Silence(true)

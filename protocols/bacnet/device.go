@@ -36,6 +36,7 @@ type device struct {
 	info     telemetry.Device
 	ready    bool // info is known, and what is to be read
 	online   bool // the platform was told so
+	away     bool // it did not answer, and may have forgotten the subscriptions
 	healthy  bool // the last request was answered
 	single   bool // it does not understand ReadPropertyMultiple
 	budget   int  // bytes of an answer that it can send, as far as is known
@@ -194,6 +195,7 @@ func (d *device) changed(ctx context.Context, online bool, cause error) {
 		err = d.s.DeviceOnline(ctx, d.info)
 	default:
 		log.Warn("device does not answer", slog.Any("error", cause))
+		d.away = true
 		d.mu.Lock()
 		d.unsubscribe()
 		d.mu.Unlock()
@@ -211,6 +213,10 @@ func (d *device) changed(ctx context.Context, online bool, cause error) {
 func (d *device) setup(ctx context.Context, t *poll.Turn) error {
 	d.adopt()
 	if d.ready {
+		if d.away && d.entry.COV.Enabled {
+			d.away = false
+			return d.renew(ctx, t)
+		}
 		return nil
 	}
 	if d.info.Name == "" {

@@ -39,7 +39,7 @@ type Device struct {
 	queue      []queued
 	acked      []queued
 	nextID     uint8
-	ignored    int
+	aborted    int
 }
 
 // A Request is a request that a device got.
@@ -135,6 +135,13 @@ func (d *Device) Unconfirmed() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.pending)
+}
+
+// Aborted returns the number of requests that the device has aborted.
+func (d *Device) Aborted() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.aborted
 }
 
 // Requests returns the requests since the last call.

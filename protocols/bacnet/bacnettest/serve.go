@@ -41,7 +41,6 @@ func (d *Device) Handle(from wire.Address, a *wire.APDU, send func(a *wire.APDU)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.silent {
-		d.ignored++
 		return
 	}
 	switch a.Type {
@@ -144,6 +143,7 @@ func (d *Device) readMultiple(from wire.Address, a *wire.APDU, send func(a *wire
 		return
 	}
 	if d.MostResults > 0 && len(results) > d.MostResults {
+		d.aborted++
 		send(&wire.APDU{Type: wire.AbortPDU, Server: true, InvokeID: a.InvokeID, Reason: uint8(wire.AbortBufferOverflow)})
 		return
 	}
@@ -163,6 +163,7 @@ func (d *Device) answer(from wire.Address, a *wire.APDU, contents []byte, send f
 		return
 	}
 	if !a.Accepts || !d.Segmentation.Transmits() {
+		d.aborted++
 		send(&wire.APDU{Type: wire.AbortPDU, Server: true, InvokeID: a.InvokeID, Reason: uint8(wire.AbortSegmentationNotSupported)})
 		return
 	}
