@@ -84,7 +84,7 @@ func (c *Connector) prepare(r connector.RPCRequest) ([]*command, telemetry.Value
 		devices = s.named(r.Device)
 	}
 	if len(devices) == 0 {
-		return nil, telemetry.Value{}, nil, errors.New("Device not found") //nolint:staticcheck // the reference gateway's text
+		return nil, telemetry.Value{}, nil, errors.New("Device not found") // the reference gateway's text
 	}
 	v, err := parseParams(r.Params)
 	if err != nil {
