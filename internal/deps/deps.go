@@ -13,5 +13,4 @@ import (
 	_ "github.com/jlaffaye/ftp"
 	_ "github.com/pkg/sftp"
 	_ "golang.org/x/crypto/ssh"
-	_ "gopkg.in/natefinch/lumberjack.v2"
 )
