@@ -106,7 +106,7 @@ func (g *group) fault(i int, err error, now time.Time) (next int) {
 	b := &g.blocks[i]
 	b.faults++
 	several := len(b.items) > 1
-	if b.faults < faultLimit && !(b.suspect && several) {
+	if b.faults < faultLimit && (!b.suspect || !several) {
 		return i + 1
 	}
 	g.remember(now)

@@ -47,7 +47,7 @@ func plan(items []*item, l limits) []block {
 			hole = it
 			continue
 		}
-		if n := len(blocks); n > 0 && !(l.learnt && blocks[n-1].parted(it, hole)) && blocks[n-1].join(it, l) {
+		if n := len(blocks); n > 0 && (!l.learnt || !blocks[n-1].parted(it, hole)) && blocks[n-1].join(it, l) {
 			continue
 		}
 		blocks = append(blocks, block{table: it.table, addr: it.addr, count: it.count, items: []*item{it}})
