@@ -1,17 +1,16 @@
 package snmp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -37,14 +36,14 @@ func (c *Connector) HandleRPC(ctx context.Context, r connector.RPCRequest) (tele
 }
 
 func (c *Connector) call(ctx context.Context, targets []*target, r connector.RPCRequest) (telemetry.Value, error) {
-	params, err := parseParams(r.Params)
+	given, err := params.Value(r.Params)
 	if err != nil {
 		return telemetry.Value{}, err
 	}
 	for _, t := range targets {
 		for _, cmd := range t.rpc {
 			if cmd.name.MatchString(r.Method) {
-				return c.reply(t.carryOut(ctx, cmd, params))
+				return c.reply(t.carryOut(ctx, cmd, given))
 			}
 		}
 	}
@@ -52,11 +51,11 @@ func (c *Connector) call(ctx context.Context, targets []*target, r connector.RPC
 		return telemetry.Value{}, errors.New("method not found")
 	}
 	t := targets[0]
-	cmd, params, err := t.reserved(r.Method, params)
+	cmd, given, err := t.reserved(r.Method, given)
 	if err != nil {
 		return telemetry.Value{}, err
 	}
-	return c.reply(t.carryOut(ctx, cmd, params))
+	return c.reply(t.carryOut(ctx, cmd, given))
 }
 
 // reply gives the result of a call its form.
@@ -200,36 +199,5 @@ func member(v telemetry.Value, name string) (telemetry.Value, error) {
 	if !ok {
 		return telemetry.Value{}, fmt.Errorf("parameters have no member %q", name)
 	}
-	return parseParams(raw)
-}
-
-// parseParams returns the value in the parameters of a call: a JSON value, which may
-// be wrapped as {"value": ...}. No parameters, and an empty object, are the zero
-// Value.
-func parseParams(doc json.RawMessage) (telemetry.Value, error) {
-	if len(bytes.TrimSpace(doc)) == 0 {
-		return telemetry.Value{}, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.UseNumber()
-	var x any
-	if err := dec.Decode(&x); err != nil {
-		return telemetry.Value{}, fmt.Errorf("parameters are not JSON: %w", err)
-	}
-	if m, ok := x.(map[string]any); ok {
-		if inner, ok := m["value"]; ok && len(m) == 1 {
-			x = inner
-		}
-		if len(m) == 0 {
-			return telemetry.Value{}, nil
-		}
-	}
-	if n, ok := x.(json.Number); ok {
-		if _, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
-			if _, err := n.Int64(); err != nil {
-				return telemetry.String(n.String()), nil // beyond int64: as text it stays exact
-			}
-		}
-	}
-	return telemetry.ValueOf(x)
+	return params.Value(raw)
 }

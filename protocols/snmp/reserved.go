@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -121,7 +122,7 @@ func objectSettings(doc string) (map[string][]string, telemetry.Value, error) {
 		var err error
 		switch {
 		case key == "value":
-			v, err = parseParams(raw)
+			v, err = params.Value(raw)
 		case !knownSetting(key):
 			err = unknownSetting(key)
 		case json.Unmarshal(raw, &one) == nil:
