@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -203,7 +204,7 @@ func TestWriteRequests(t *testing.T) {
 			tt.r.Address = 10
 			cmd, err := newCommand(Command{Method: "m", Function: tt.function, Register: tt.r})
 			require.NoError(t, err)
-			v, err := parseParams([]byte(tt.value))
+			v, err := params.Value([]byte(tt.value))
 			require.NoError(t, err)
 			pdu, err := cmd.writeRequest(cmd.write, v)
 			require.NoError(t, err)

@@ -1,18 +1,16 @@
 package modbus
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/gridlinks/iot-gateway/connector"
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -71,7 +69,7 @@ func (c *Connector) HandleRPC(ctx context.Context, r connector.RPCRequest) (tele
 	if len(targets) == 0 {
 		return telemetry.Value{}, fmt.Errorf("modbus: no device %q", r.Device)
 	}
-	v, err := parseParams(r.Params)
+	v, err := params.Value(r.Params)
 	if err != nil {
 		return telemetry.Value{}, fmt.Errorf("modbus: %s %s: %w", r.Device, r.Method, err)
 	}
@@ -111,7 +109,7 @@ func (c *Connector) callAll(ctx context.Context, r connector.RPCRequest) (teleme
 	if method != "get" && method != "set" {
 		return telemetry.Value{}, fmt.Errorf("modbus: method not found: %s", r.Method)
 	}
-	v, err := parseParams(r.Params)
+	v, err := params.Value(r.Params)
 	if err != nil {
 		return telemetry.Value{}, fmt.Errorf("modbus: %s: %w", r.Method, err)
 	}
@@ -205,34 +203,4 @@ func (t *target) fetch(ctx context.Context, cmd *command) (v telemetry.Value, er
 		return err
 	})
 	return v, err
-}
-
-// parseParams returns the value in the parameters of a call: a JSON value, which
-// may be wrapped as {"value": ...}. No parameters are the zero Value.
-func parseParams(doc json.RawMessage) (telemetry.Value, error) {
-	if len(bytes.TrimSpace(doc)) == 0 {
-		return telemetry.Value{}, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.UseNumber()
-	var x any
-	if err := dec.Decode(&x); err != nil {
-		return telemetry.Value{}, fmt.Errorf("parameters are not JSON: %w", err)
-	}
-	if m, ok := x.(map[string]any); ok && len(m) == 1 {
-		if inner, ok := m["value"]; ok {
-			x = inner
-		}
-	}
-	if m, ok := x.(map[string]any); ok && len(m) == 0 {
-		return telemetry.Value{}, nil
-	}
-	if n, ok := x.(json.Number); ok {
-		if _, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
-			if _, err := n.Int64(); err != nil {
-				return telemetry.String(n.String()), nil // beyond int64: as text it stays exact
-			}
-		}
-	}
-	return telemetry.ValueOf(x)
 }

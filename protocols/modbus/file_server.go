@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/gridlinks/iot-gateway/internal/conf"
+	"github.com/gridlinks/iot-gateway/internal/params"
 )
 
 // server reads the section "slave": the gateway as a Modbus slave.
@@ -92,7 +93,7 @@ func (f *file) initial(tag *conf.Object, r Register, s *Server) {
 	if doc == nil {
 		return
 	}
-	v, err := parseParams(doc)
+	v, err := params.Value(doc)
 	if err != nil {
 		tag.Fail("value", err)
 		return

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -128,8 +129,8 @@ func addSetting(settings map[string]string, key, value string) error {
 	return nil
 }
 
-func objectSettings(params telemetry.Value) (map[string]string, telemetry.Value, error) {
-	_, _, doc := params.Parts()
+func objectSettings(given telemetry.Value) (map[string]string, telemetry.Value, error) {
+	_, _, doc := given.Parts()
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(doc), &m); err != nil {
 		return nil, telemetry.Value{}, fmt.Errorf("parameters are not an object: %s", doc)
@@ -139,7 +140,7 @@ func objectSettings(params telemetry.Value) (map[string]string, telemetry.Value,
 	for key, raw := range m {
 		if key == "value" {
 			var err error
-			if v, err = parseParams(raw); err != nil {
+			if v, err = params.Value(raw); err != nil {
 				return nil, v, err
 			}
 			continue

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gridlinks/iot-gateway/internal/conf"
+	"github.com/gridlinks/iot-gateway/internal/params"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
@@ -245,7 +246,7 @@ func variants(t *conf.Object, r *Register) {
 	}
 	r.Variants = make(map[string]telemetry.Value)
 	for _, key := range all.Keys() {
-		v, err := parseParams(all.Peek(key))
+		v, err := params.Value(all.Peek(key))
 		if err != nil {
 			all.Fail(key, err)
 			continue
