@@ -13,4 +13,5 @@ import (
 	_ "github.com/jlaffaye/ftp"
 	_ "github.com/pkg/sftp"
 	_ "golang.org/x/crypto/ssh"
+	_ "golang.org/x/net/http/httpguts"
 )
