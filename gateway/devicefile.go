@@ -142,7 +142,7 @@ func (ds *devices) keep(name string, k kept) {
 // adopt makes r the owner of the devices that its name is kept for.
 func (ds *devices) adopt(r *running) {
 	for _, d := range ds.all() {
-		if d.keptConnector == r.name && d.owner.Load() == nil && r.guests.allow(r, d.name) {
+		if d.keptConnector == r.name && d.owner.Load() == nil && r.mayHave(d.name) {
 			d.owner.CompareAndSwap(nil, r)
 		}
 	}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -25,19 +27,72 @@ type DeviceFilter struct {
 // [ConnectorStats], and the device is logged once.
 func WithDeviceFilter(f DeviceFilter) Option {
 	return func(o *options) {
-		lists := make(map[string]*guests)
-		err := errors.Join(
-			compile(lists, "allow", f.Allow, func(g *guests, e *regexp.Regexp) { g.allowed = append(g.allowed, e) }),
-			compile(lists, "deny", f.Deny, func(g *guests, e *regexp.Regexp) { g.denied = append(g.denied, e) }),
-		)
+		lists, err := f.compile()
 		if err != nil {
 			o.errs = append(o.errs, err)
 		}
-		o.guests = lists
+		o.doors = &lists
 	}
 }
 
-func compile(lists map[string]*guests, list string, of map[string][]string, add func(*guests, *regexp.Regexp)) error {
+// SetDeviceFilter puts f in the place of what [WithDeviceFilter] or an earlier
+// call has set. Devices that do not pass any more are announced as gone and
+// forgotten, with what report policies hold back of them; what is stored already
+// is still published. Devices of the file of devices that pass now are announced.
+// After an error, which is one in an expression, nothing has changed. The zero
+// DeviceFilter lets all devices pass.
+func (g *Gateway) SetDeviceFilter(f DeviceFilter) error {
+	lists, err := f.compile()
+	if err != nil {
+		return err
+	}
+	g.doors.Store(&lists)
+	g.mu.Lock()
+	rs := slices.Collect(maps.Values(g.connectors))
+	g.mu.Unlock()
+	for _, d := range g.devices.all() {
+		if r := d.owner.Load(); r != nil && !r.mayHave(d.name) {
+			g.turnOut(r, d.name)
+		}
+	}
+	for _, r := range rs {
+		r.host.tryLook()
+		g.devices.adopt(r)
+		if state, _ := r.condition(); state == Running {
+			g.restore(r)
+		}
+	}
+	return nil
+}
+
+// turnOut forgets a device that r may not speak for, and announces it as gone.
+func (g *Gateway) turnOut(r *running, name string) {
+	g.devices.forget(name)
+	if err := g.north.Load().DeviceOffline(g.stopping, name); err != nil {
+		r.log.Warn("device not announced as gone", "device", name, "error", err)
+	}
+}
+
+// doors are the devices that connectors may speak for, by connector. A nil doors
+// lets all pass.
+type doors map[string]*guests
+
+func (d *doors) of(connector string) *guests {
+	if d == nil {
+		return nil
+	}
+	return (*d)[connector]
+}
+
+func (f *DeviceFilter) compile() (doors, error) {
+	lists := make(doors)
+	return lists, errors.Join(
+		compile(lists, "allow", f.Allow, func(g *guests, e *regexp.Regexp) { g.allowed = append(g.allowed, e) }),
+		compile(lists, "deny", f.Deny, func(g *guests, e *regexp.Regexp) { g.denied = append(g.denied, e) }),
+	)
+}
+
+func compile(lists doors, list string, of map[string][]string, add func(*guests, *regexp.Regexp)) error {
 	var errs []error
 	for name, expressions := range of {
 		if len(expressions) == 0 {
@@ -108,14 +163,25 @@ func (g *guests) matches(name string) bool {
 	return len(g.allowed) == 0
 }
 
-// mayHave reports whether r may speak for the named device. What it speaks for
-// already it may.
+// admit is allow, which it asks once for a device that is known.
+func (g *guests) admit(r *running, name string) bool {
+	if g == nil {
+		return true
+	}
+	dev := r.g.devices.find(name)
+	if dev != nil && dev.passed.Load() == g {
+		return true
+	}
+	if !g.allow(r, name) {
+		return false
+	}
+	if dev != nil {
+		dev.passed.Store(g)
+	}
+	return true
+}
+
+// mayHave reports whether r may speak for the named device.
 func (r *running) mayHave(name string) bool {
-	if r.guests == nil {
-		return true
-	}
-	if dev := r.g.devices.find(name); dev != nil && dev.owner.Load() == r {
-		return true
-	}
-	return r.guests.allow(r, name)
+	return r.g.doors.Load().of(r.name).admit(r, name)
 }

@@ -41,6 +41,7 @@ type device struct {
 	name    string
 	profile atomic.Pointer[string]
 	owner   atomic.Pointer[running] // nil until a connector of the kept name appears
+	passed  atomic.Pointer[guests]  // that it was found to pass
 	last    atomic.Int64            // the latest stamp
 	state   atomic.Int32            // presence
 

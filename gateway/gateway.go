@@ -33,6 +33,8 @@ type Gateway struct {
 	log     *slog.Logger
 	cfg     options
 	policy  atomic.Pointer[telemetry.ReportPolicy]
+	doors   atomic.Pointer[doors]
+	idle    *idleTimeout
 	devices devices
 	lanes   lane.Lanes
 	tasks   tasks
@@ -89,8 +91,10 @@ func New(opts ...Option) (*Gateway, error) {
 	}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	g.north.Store(newNorthbound(o.platform))
-	g.depot.stock = newStock(o.store, o.owned)
+	g.depot.stock.Store(newStock(o.store, o.owned))
 	g.policy.Store(o.policy)
+	g.doors.Store(o.doors)
+	g.idle = newIdleTimeout(o.idle)
 	g.publisher = newPublisher(g)
 	if o.deviceFile != "" {
 		g.keepDevices(o.deviceFile)
@@ -213,9 +217,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	if g.kept != nil {
 		wg.Go(func() { g.kept.run(watching) })
 	}
-	if d := g.cfg.idle; d > 0 {
-		wg.Go(func() { g.watchIdle(watching, d) })
-	}
+	wg.Go(func() { g.watchIdle(watching) })
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- g.publisher.run(publishing) })
 
@@ -286,6 +288,10 @@ func (g *Gateway) close() error {
 	return errors.Join(errs...)
 }
 
+// Store returns the store in use. It is for looking at its condition: what is in
+// it belongs to g.
+func (g *Gateway) Store() eventstore.EventStore { return g.depot.current().store }
+
 // Platform returns the platform in use.
 func (g *Gateway) Platform() Platform { return g.north.Load().Platform }
 
@@ -311,6 +317,7 @@ func (g *Gateway) SetReportPolicy(p telemetry.ReportPolicy) error {
 // Stats is the state of a gateway at one moment.
 type Stats struct {
 	Published  uint64 // points that the platform has acknowledged
+	Attributes uint64 // of these, attributes
 	Discarded  uint64 // stored records that could not be published and were passed over
 	Store      eventstore.Stats
 	Connectors map[string]ConnectorStats
@@ -319,6 +326,7 @@ type Stats struct {
 // Stats returns the state of g. It does not block on a connector.
 func (g *Gateway) Stats() Stats {
 	s := Stats{
+		Attributes: g.publisher.attributes.Load(), // before the sum that it is part of
 		Published:  g.publisher.published.Load(),
 		Discarded:  g.publisher.discarded.Load(),
 		Store:      g.depot.current().store.Stats(),
@@ -339,6 +347,9 @@ func (g *Gateway) Stats() Stats {
 // counters of one connector.
 type counters struct {
 	received, records atomic.Uint64 // batches
+	bytes             atomic.Uint64 // of records
 	stored, filtered  atomic.Uint64 // points
 	invalid, denied   atomic.Uint64 // points
+
+	telemetry, attributes atomic.Uint64 // points
 }

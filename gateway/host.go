@@ -24,9 +24,13 @@ type host struct {
 	buf     []byte          // its record
 	filter  filter
 	timer   *time.Timer // fires when the filter has something due; nil between runs
+	armed   bool        // it was set, and may fire
 	renewed atomic.Bool // the policy has changed: what is held is due
-	wait    interruptible
+	wait    *interruptible
 	source  *source // of the receipts; nil before the first
+
+	doors  *doors  // that guests are from
+	guests *guests // the devices that the connector may speak for
 }
 
 // A source is the connector.Syncer of what was appended to one store.
@@ -50,7 +54,7 @@ func (s *source) Sync(ctx context.Context, upTo uint64) error {
 var _ connector.Host = (*host)(nil)
 
 func newHost(r *running) *host {
-	return &host{r: r, sem: make(chan struct{}, 1), filter: newFilter()}
+	return &host{r: r, sem: make(chan struct{}, 1), filter: newFilter(), wait: new(interruptible)}
 }
 
 func (h *host) lock(ctx context.Context) error {
@@ -69,6 +73,31 @@ func (h *host) lock(ctx context.Context) error {
 
 func (h *host) unlock() { <-h.sem }
 
+// look brings the present device filter into effect, whose devices alone have
+// readings held back. h.sem is held.
+func (h *host) look() {
+	now := h.r.g.doors.Load()
+	if h.doors == now {
+		return
+	}
+	h.doors, h.guests = now, now.of(h.r.name)
+	for name := range h.filter.devices {
+		if !h.guests.admit(h.r, name) {
+			h.filter.drop(name)
+		}
+	}
+}
+
+// tryLook is look, unless h.sem is held; who holds it next looks then.
+func (h *host) tryLook() {
+	select {
+	case h.sem <- struct{}{}:
+		h.look()
+		h.unlock()
+	default:
+	}
+}
+
 // Submit implements connector.Sink.
 func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receipt, error) {
 	if err := ctx.Err(); err != nil {
@@ -79,12 +108,13 @@ func (h *host) Submit(ctx context.Context, b *telemetry.Batch) (connector.Receip
 	}
 	defer h.unlock()
 	now := time.Now()
-	h.r.received.Add(1)
+	h.look()
 	h.filter.sweep(h.filter.at(now))
 	tally, err := h.admit(b, now)
-	h.r.invalid.Add(tally.invalid)
-	h.r.filtered.Add(tally.filtered)
-	h.r.denied.Add(tally.denied)
+	h.r.count(tally)
+	if h.r.g.doors.Load() != h.doors {
+		h.turnOut(b)
+	}
 	if h.out.Empty() {
 		h.filter.commit(h.filter.at(now))
 		h.arm(now)
@@ -105,7 +135,10 @@ func (h *host) encode(now time.Time) {
 // append stores h.out and commits the decisions of the filter that led to it.
 func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, error) {
 	h.encode(now)
-	in, offset, err := h.r.g.depot.append(ctx, &h.wait, h.buf)
+	in, offset, err := h.r.g.depot.append(ctx, h.wait, h.buf)
+	if h.wait.waited() { // somebody may still look at it
+		h.wait = new(interruptible)
+	}
 	if err != nil {
 		h.filter.rollback()
 		if errors.Is(err, eventstore.ErrTooLarge) {
@@ -117,6 +150,7 @@ func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, er
 	h.filter.commit(h.filter.at(now))
 	h.arm(now)
 	h.r.records.Add(1)
+	h.r.bytes.Add(uint64(len(h.buf)))
 	h.r.stored.Add(uint64(h.out.Len()))
 	if h.source == nil || h.source.in != in {
 		h.source = &source{h, in}
@@ -124,8 +158,35 @@ func (h *host) append(ctx context.Context, now time.Time) (connector.Receipt, er
 	return connector.NewReceipt(h.source, offset), nil
 }
 
-// tally counts the points of a batch that are not stored.
-type tally struct{ invalid, filtered, denied uint64 }
+// turnOut sees to the devices of b that the filter has ceased to let pass while b
+// was looked at.
+func (h *host) turnOut(b *telemetry.Batch) {
+	groups := b.Groups()
+	for i := range groups {
+		if name := groups[i].Device.Name; name != "" && !h.r.mayHave(name) {
+			h.r.g.turnOut(h.r, name)
+		}
+	}
+}
+
+// tally counts the points of a batch, and those of them that are not stored.
+type tally struct{ telemetry, attributes, invalid, filtered, denied uint64 }
+
+// count counts a batch.
+func (c *counters) count(t tally) {
+	c.received.Add(1)
+	for _, part := range [...]struct {
+		of *atomic.Uint64
+		n  uint64
+	}{
+		{&c.telemetry, t.telemetry}, {&c.attributes, t.attributes},
+		{&c.invalid, t.invalid}, {&c.filtered, t.filtered}, {&c.denied, t.denied},
+	} {
+		if part.n > 0 {
+			part.of.Add(part.n)
+		}
+	}
+}
 
 var errNoName = connector.Invalid(errors.New("gateway: a device without a name"))
 
@@ -136,12 +197,14 @@ func (h *host) admit(b *telemetry.Batch, now time.Time) (t tally, err error) {
 	groups := b.Groups()
 	for i := range groups {
 		g := &groups[i]
+		t.telemetry += uint64(len(g.Telemetry))
+		t.attributes += uint64(len(g.Attributes))
 		if g.Device.Name == "" {
 			t.invalid += uint64(len(g.Telemetry) + len(g.Attributes))
 			err = errNoName
 			continue
 		}
-		if !h.r.mayHave(g.Device.Name) {
+		if !h.guests.admit(h.r, g.Device.Name) {
 			t.denied += uint64(len(g.Telemetry) + len(g.Attributes))
 			continue
 		}
@@ -160,7 +223,6 @@ type admission struct {
 	*telemetry.Group
 	policy *telemetry.ReportPolicy // of the points without one; may be nil
 	at     int64                   // the filter's time
-	begun  bool                    // the group has a point in h.out
 	tally
 }
 
@@ -169,29 +231,35 @@ func (h *host) admitGroup(g *telemetry.Group, now time.Time) tally {
 	device.messages.Add(1)
 	device.points.Add(uint64(len(g.Telemetry) + len(g.Attributes)))
 	a := admission{Group: g, policy: h.r.policyOf(g.Device.Name), at: h.filter.at(now)}
+	h.out.Device(g.Device.Name, g.Device.Profile)
+	n := len(h.out.Groups()) - 1
+	out := &h.out.Groups()[n]
 	stamp := int64(0)
-	for j := range g.Telemetry {
-		p := g.Telemetry[j]
+	for j := range g.Telemetry { // the points are copied once, for they are many
+		out.Telemetry = append(out.Telemetry, g.Telemetry[j])
+		p := &out.Telemetry[len(out.Telemetry)-1]
 		if p.TS == 0 {
 			if stamp == 0 {
 				stamp = device.stamp(now.UnixMilli())
 			}
 			p.TS = stamp
 		}
-		if h.passes(&a, &p, false) {
-			h.out.AddTelemetry(p)
+		if !h.passes(&a, p, false) {
+			out.Telemetry = out.Telemetry[:len(out.Telemetry)-1]
 		}
 	}
 	for j := range g.Attributes {
-		p := g.Attributes[j]
-		if h.passes(&a, &p, true) {
-			h.out.AddAttribute(p)
+		if p := &g.Attributes[j]; h.passes(&a, p, true) {
+			out.Attributes = append(out.Attributes, *p)
 		}
+	}
+	if len(out.Telemetry)+len(out.Attributes) == 0 {
+		h.out.Truncate(n)
 	}
 	return a.tally
 }
 
-// passes decides whether p is to be stored now. If so, the group is begun.
+// passes decides whether p is to be stored now.
 func (h *host) passes(a *admission, p *telemetry.Point, attribute bool) bool {
 	if p.Key == "" || !p.Value.Valid() {
 		a.invalid++
@@ -209,10 +277,6 @@ func (h *host) passes(a *admission, p *telemetry.Point, attribute bool) bool {
 			return false
 		}
 	}
-	if !a.begun {
-		h.out.Device(a.Device.Name, a.Device.Profile)
-		a.begun = true
-	}
 	return true
 }
 
@@ -224,15 +288,20 @@ func (h *host) DeviceOnline(ctx context.Context, d telemetry.Device) error {
 	if d.Name == "" {
 		return errNoName
 	}
+	g := h.r.g
+	doors := g.doors.Load()
 	if !h.r.mayHave(d.Name) {
 		return nil
 	}
-	g := h.r.g
 	dev := g.devices.touch(d, h.r)
 	dev.active.Store(int64(time.Since(g.begun)))
 	dev.kept.Store(false)
 	g.devices.set(dev, present)
-	return g.north.Load().DeviceOnline(ctx, d)
+	err := g.north.Load().DeviceOnline(ctx, d)
+	if g.doors.Load() != doors && !h.r.mayHave(d.Name) {
+		g.turnOut(h.r, d.Name)
+	}
+	return err
 }
 
 // DeviceOffline implements connector.Host.
@@ -251,6 +320,7 @@ func (h *host) leave(ctx context.Context, name string) error {
 		return err
 	}
 	defer h.unlock()
+	h.look()
 	err := h.release(ctx, func(e *entry) bool { return e.of.device.Name == name })
 	if err == nil {
 		h.filter.drop(name)
@@ -288,7 +358,7 @@ func (h *host) begin() {
 	h.sem <- struct{}{}
 	defer h.unlock()
 	h.filter.forget()
-	h.timer = time.AfterFunc(time.Hour, h.flushDue)
+	h.timer, h.armed = time.AfterFunc(time.Hour, h.flushDue), true
 	h.arm(time.Now())
 }
 
@@ -303,6 +373,7 @@ func (h *host) end(ctx context.Context) {
 	defer cancel()
 	h.sem <- struct{}{}
 	defer h.unlock()
+	h.look()
 	if err := h.release(ctx, func(*entry) bool { return true }); err != nil {
 		h.r.log.Warn("readings held back by the report policy are lost", "error", err)
 	}
@@ -314,14 +385,16 @@ func (h *host) arm(now time.Time) {
 	if h.timer == nil {
 		return
 	}
-	switch wake, ok := h.filter.wake(); {
-	case !ok:
-		h.timer.Stop()
-	case h.renewed.Load():
+	wake, ok := h.filter.wake()
+	switch {
+	case ok && h.renewed.Load():
 		h.timer.Reset(0)
-	default:
+	case ok:
 		h.timer.Reset(time.Duration(wake - h.filter.at(now)))
+	case h.armed:
+		h.timer.Stop()
 	}
+	h.armed = ok
 }
 
 // renew makes a new report policy count: what is held back is due now, and every
@@ -345,6 +418,7 @@ func (h *host) flushDue() {
 		return
 	}
 	now := h.filter.at(time.Now())
+	h.look()
 	h.filter.sweep(now)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -354,6 +428,7 @@ func (h *host) flushDue() {
 		h.renewed.CompareAndSwap(false, all)
 		h.r.log.Warn("readings held back by the report policy were not stored, will try again", "error", err)
 		h.timer.Reset(time.Second)
+		h.armed = true
 	}
 }
 

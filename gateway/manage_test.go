@@ -305,3 +305,56 @@ func TestIdleDevicesAreAnnouncedAsGone(t *testing.T) {
 		require.NoError(t, stop())
 	})
 }
+
+// Silence counts from before the call; a time-out of zero ends the search.
+func TestTheIdleTimeoutChangesWhileTheGatewayRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, f := newRemote(true), newFeed()
+		g, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f))
+		h := <-f.host
+		for _, d := range []string{"old", "new"} {
+			require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: d}))
+		}
+		time.Sleep(time.Hour)
+		require.Empty(t, p.offline, "there is no time-out")
+		submit(t, h, "new", 1)
+		time.Sleep(time.Second)
+		g.SetIdleTimeout(time.Minute)
+		synctest.Wait()
+		require.True(t, p.wentOffline("old"), "at once")
+		require.False(t, p.wentOffline("new"))
+		time.Sleep(30 * time.Second)
+		require.False(t, p.wentOffline("new"))
+		g.SetIdleTimeout(time.Hour) // longer than before
+		time.Sleep(time.Minute)
+		require.False(t, p.wentOffline("new"))
+		g.SetIdleTimeout(10 * time.Second)
+		synctest.Wait()
+		require.True(t, p.wentOffline("new"))
+		submit(t, h, "new", 2)
+		g.SetIdleTimeout(0)
+		time.Sleep(time.Hour)
+		require.True(t, p.isOnline("new"), "there is no time-out any more")
+		require.NoError(t, stop())
+	})
+}
+
+// Devices are not looked for more often than needed, nor too seldom.
+func TestIdleDevicesAreNoticedInTime(t *testing.T) {
+	for timeout, within := range map[time.Duration]time.Duration{
+		20 * time.Millisecond: 10 * time.Millisecond, time.Second: 250 * time.Millisecond, time.Hour: 10 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, f := newRemote(true), newFeed()
+			_, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f), gateway.WithIdleTimeout(timeout))
+			submit(t, <-f.host, "d", 1)
+			time.Sleep(timeout - time.Nanosecond)
+			synctest.Wait()
+			require.False(t, p.wentOffline("d"))
+			time.Sleep(within + time.Millisecond)
+			synctest.Wait()
+			require.True(t, p.wentOffline("d"))
+			require.NoError(t, stop())
+		})
+	}
+}

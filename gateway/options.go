@@ -47,7 +47,7 @@ type options struct {
 	removal    func(context.Context) error
 	version    string
 	deviceFile string
-	guests     map[string]*guests // by connector
+	doors      *doors
 	idle       time.Duration
 	errs       []error
 }

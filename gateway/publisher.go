@@ -46,10 +46,11 @@ type publisher struct {
 	paused int                     // calls of pause that wait or have not resumed
 	cancel context.CancelCauseFunc // of the session under way; nil if there is none
 
-	published atomic.Uint64
-	discarded atomic.Uint64
-	acked     atomic.Uint64 // offset
-	progress  chan struct{} // gets a token after an acknowledgement
+	published  atomic.Uint64
+	attributes atomic.Uint64 // of the published
+	discarded  atomic.Uint64
+	acked      atomic.Uint64 // offset
+	progress   chan struct{} // gets a token after an acknowledgement
 
 	// Used by the goroutine that reads the store.
 	decoder record.Decoder
@@ -70,6 +71,8 @@ type flight struct {
 	delivery Delivery // nil if there was nothing to publish
 	upTo     uint64
 	points   uint64
+
+	attributes uint64 // of the points
 }
 
 // run publishes until ctx is done, or the store cannot be read.
@@ -225,11 +228,14 @@ func (p *publisher) publish(ctx context.Context) (flight, error) {
 	if f.points == 0 {
 		return f, nil
 	}
+	for _, g := range p.batch.Groups() {
+		f.attributes += uint64(len(g.Attributes))
+	}
 	d, err := p.platform.Publish(ctx, p.batch.Groups())
 	if connector.IsInvalid(err) {
 		p.discarded.Add(uint64(len(p.records)))
 		p.log.Error("stored records cannot be published and are passed over", "offset", p.records[0].Offset, "records", len(p.records), "error", err)
-		f.points = 0
+		f.points, f.attributes = 0, 0
 		return f, nil
 	}
 	f.delivery = d
@@ -254,6 +260,7 @@ func (p *publisher) acknowledge(ctx context.Context, cancel context.CancelCauseF
 		}
 		p.acked.Store(f.upTo)
 		p.published.Add(f.points)
+		p.attributes.Add(f.attributes)
 		select {
 		case p.progress <- struct{}{}:
 		default:

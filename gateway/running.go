@@ -52,10 +52,14 @@ type ConnectorStats struct {
 	Type      string            // see WithType
 	Received  uint64            // batches that it has submitted
 	Records   uint64            // batches stored, also those that a report policy made
-	Stored    uint64            // points
-	Filtered  uint64            // points that the report policy held back
-	Invalid   uint64            // points that cannot be sent
-	Denied    uint64            // points of devices that the device filter refuses
+	Bytes     uint64            // size of them as they are stored, before compression
+
+	Telemetry  uint64 // points of time series that it has submitted, whatever became of them
+	Attributes uint64 // attributes, the same
+	Stored     uint64 // points
+	Filtered   uint64 // points that the report policy held back
+	Invalid    uint64 // points that cannot be sent
+	Denied     uint64 // points of devices that the device filter refuses
 }
 
 // running is a connector in its gateway.
@@ -66,7 +70,6 @@ type running struct {
 	log    *slog.Logger
 	kind   string // the type, as in the configuration
 	policy *telemetry.ReportPolicy
-	guests *guests
 	own    map[string]*telemetry.ReportPolicy // of devices
 	err    error                              // what is wrong with its options
 	host   *host
@@ -84,7 +87,7 @@ type running struct {
 
 func newRunning(g *Gateway, name string, c connector.Connector) *running {
 	r := &running{g: g, name: name, conn: c, log: g.log.With("connector", name)}
-	r.host, r.guests = newHost(r), g.cfg.guests[name]
+	r.host = newHost(r)
 	return r
 }
 
@@ -254,7 +257,8 @@ func (r *running) stats() ConnectorStats {
 	r.mu.Unlock()
 	s.Received, s.Records = r.received.Load(), r.records.Load()
 	s.Stored, s.Filtered, s.Invalid = r.stored.Load(), r.filtered.Load(), r.invalid.Load()
-	s.Denied = r.denied.Load()
+	s.Denied, s.Bytes = r.denied.Load(), r.bytes.Load()
+	s.Telemetry, s.Attributes = r.telemetry.Load(), r.attributes.Load()
 	if hr, ok := connector.As[connector.HealthReporter](r.conn); ok {
 		h := hr.Health()
 		s.Health = &h

@@ -15,11 +15,14 @@
 //     msgsReceivedFromPlatform.
 //   - serviceStats: storageMsgPulled (records that left the store),
 //     storageMsgCount (records in it), platformMsgPushed (publications),
-//     platformTsProduced (points that the platform has accepted).
+//     platformTsProduced and platformAttrProduced (points of time series, and
+//     attributes, that the platform has accepted).
 //   - connectorsStats: for each connector connectorMsgsReceived (batches that it
-//     submitted), storageMsgPushed (records stored) and, if there were any,
-//     connectorsErrors; and under NAME_converter convertersMsgProcessed and
-//     convertersMsgDropped (points that cannot be sent).
+//     submitted), connectorBytesReceived, storageMsgPushed (records stored) and,
+//     if there were any, connectorsErrors; and under NAME_converter
+//     convertersMsgProcessed, convertersTsProduced and convertersAttrProduced
+//     (points of time series, and attributes, before the device filter and the
+//     report policies), and convertersMsgDropped (points that cannot be sent).
 //
 // The key freeMemory holds the share of memory that is used, in percent: so it
 // is in the Python gateway, and dashboards and alarms rely on it. What its name
@@ -28,10 +31,9 @@
 // Counters are of the period. A message that could not be published costs none:
 // the next one counts from the last that was.
 //
-// Left out because nobody counts it: connectorBytesReceived, which in the Python
-// gateway is the size of a Python object; and the keys that tell attributes from
-// time series, platformAttrProduced, convertersAttrProduced and
-// convertersTsProduced. The points of both are in platformTsProduced.
+// The value of connectorBytesReceived is the size of the stored records, as they
+// are encoded: what report policies hold back has none. In the Python gateway it is
+// the size of a Python object, so the two cannot be compared.
 //
 // If Config.Errors is set there is also NAME_ERRORS_COUNT for each source of
 // errors and ALL_ERRORS_COUNT: errors of the last minute or less, published when

@@ -27,7 +27,7 @@ func ExampleCollector_Run() {
 	c := statistics.New(statistics.Config{
 		Settings: statistics.Settings{Period: time.Minute},
 		Gateway: func() gateway.Stats { // that of a *gateway.Gateway
-			return gateway.Stats{Connectors: map[string]gateway.ConnectorStats{"meters": {Received: 9, Records: 9}}}
+			return gateway.Stats{Connectors: map[string]gateway.ConnectorStats{"meters": {Received: 9, Records: 9, Bytes: 120, Telemetry: 18}}}
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -35,5 +35,5 @@ func ExampleCollector_Run() {
 		fmt.Println(err)
 	}
 	// Output:
-	// {"meters":{"connectorMsgsReceived":9,"storageMsgPushed":9},"meters_converter":{"convertersMsgProcessed":9,"convertersMsgDropped":0}}
+	// {"meters":{"connectorMsgsReceived":9,"connectorBytesReceived":120,"storageMsgPushed":9},"meters_converter":{"convertersMsgProcessed":9,"convertersTsProduced":18,"convertersAttrProduced":0,"convertersMsgDropped":0}}
 }

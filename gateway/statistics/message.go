@@ -70,17 +70,21 @@ type serviceStats struct {
 	Pulled    uint64  `json:"storageMsgPulled"`
 	Stored    uint64  `json:"storageMsgCount"`
 	Published *uint64 `json:"platformMsgPushed,omitempty"`
+	Attrs     uint64  `json:"platformAttrProduced"`
 	Points    uint64  `json:"platformTsProduced"`
 }
 
 type connectorStats struct {
 	Received uint64 `json:"connectorMsgsReceived"`
+	Bytes    uint64 `json:"connectorBytesReceived"` // as stored
 	Pushed   uint64 `json:"storageMsgPushed"`
 	Errors   uint64 `json:"connectorsErrors,omitempty"`
 }
 
 type converterStats struct {
 	Processed uint64 `json:"convertersMsgProcessed"`
+	Points    uint64 `json:"convertersTsProduced"`
+	Attrs     uint64 `json:"convertersAttrProduced"`
 	Dropped   uint64 `json:"convertersMsgDropped"`
 }
 
@@ -142,7 +146,8 @@ func (c *Collector) serviceStats(now sample) serviceStats {
 	s, before := now.gateway.Store, c.last.gateway.Store
 	gone := since(s.Appended, before.Appended) + before.Pending
 	left := s.Pending + since(s.Dropped, before.Dropped)
-	m := serviceStats{Stored: s.Pending, Points: since(now.gateway.Published, c.last.gateway.Published)}
+	m := serviceStats{Stored: s.Pending, Attrs: since(now.gateway.Attributes, c.last.gateway.Attributes)}
+	m.Points = since(now.gateway.Published-now.gateway.Attributes, c.last.gateway.Published-c.last.gateway.Attributes)
 	if gone > left {
 		m.Pulled = gone - left
 	}
@@ -162,11 +167,14 @@ func (c *Collector) connectorsStats(now sample) map[string]any {
 		received := since(s.Received, before.Received)
 		all[name] = connectorStats{
 			Received: received,
+			Bytes:    since(s.Bytes, before.Bytes),
 			Pushed:   since(s.Records, before.Records),
 			Errors:   since(now.errors[name], c.last.errors[name]),
 		}
 		all[name+"_converter"] = converterStats{
 			Processed: received,
+			Points:    since(s.Telemetry, before.Telemetry),
+			Attrs:     since(s.Attributes, before.Attributes),
 			Dropped:   since(s.Invalid, before.Invalid),
 		}
 	}

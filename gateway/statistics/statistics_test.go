@@ -26,7 +26,7 @@ func TestTheKeysAreThoseOfTheDashboards(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newSource(), new(platform)
-		s.stats.Connectors["M1"] = gateway.ConnectorStats{Received: 9, Records: 8, Invalid: 1}
+		s.stats.Connectors["M1"] = gateway.ConnectorStats{Received: 9, Records: 8, Invalid: 1, Bytes: 120, Telemetry: 18, Attributes: 3}
 		run(t, statistics.New(s.config()), p)
 		time.Sleep(61 * time.Second)
 		synctest.Wait()
@@ -50,10 +50,12 @@ func TestTheKeysAreThoseOfTheDashboards(t *testing.T) {
 			require.LessOrEqual(t, machine[1][key], 100.0)
 		}
 		require.Regexp(t, `^\d+\.\d[BKMGTPE]$`, machine[1]["freeDisk"])
-		require.Equal(t, []string{"platformMsgPushed", "platformTsProduced", "storageMsgCount", "storageMsgPulled"}, keys(p.docs(t, "serviceStats")[0]))
+		require.Equal(t, []string{"platformAttrProduced", "platformMsgPushed", "platformTsProduced", "storageMsgCount", "storageMsgPulled"}, keys(p.docs(t, "serviceStats")[0]))
 		connectors := p.docs(t, "connectorsStats")[0]
-		require.Equal(t, map[string]any{"connectorMsgsReceived": 9.0, "storageMsgPushed": 8.0}, connectors["M1"])
-		require.Equal(t, map[string]any{"convertersMsgProcessed": 9.0, "convertersMsgDropped": 1.0}, connectors["M1_converter"])
+		require.Equal(t, map[string]any{"connectorMsgsReceived": 9.0, "connectorBytesReceived": 120.0, "storageMsgPushed": 8.0}, connectors["M1"])
+		require.Equal(t, map[string]any{
+			"convertersMsgProcessed": 9.0, "convertersTsProduced": 18.0, "convertersAttrProduced": 3.0, "convertersMsgDropped": 1.0,
+		}, connectors["M1_converter"])
 
 		var attributes []string
 		for _, a := range p.attributes {
@@ -101,8 +103,10 @@ func TestCountersAreOfThePeriodAndNoneIsLostWhenPublishingFails(t *testing.T) {
 			s.change(func() {
 				c := s.stats.Connectors["M1"]
 				c.Received, c.Records = c.Received+n, c.Records+n
+				c.Telemetry, c.Attributes, c.Bytes = c.Telemetry+3*n, c.Attributes+n, c.Bytes+40*n
 				s.stats.Connectors["M1"] = c
 				s.stats.Published += 10 * n
+				s.stats.Attributes += 4 * n
 				s.stats.Store = eventstore.Stats{Appended: c.Records, Pending: 2, Dropped: 1}
 				s.client.Sent += n
 				s.client.Received += 2 * n
@@ -121,13 +125,18 @@ func TestCountersAreOfThePeriodAndNoneIsLostWhenPublishingFails(t *testing.T) {
 		service := p.docs(t, "serviceStats")
 		require.Len(t, service, 4)
 		for i, n := range []float64{0, 5, 7 + 11 + 13, 0} {
-			require.Equal(t, 10*n, service[i]["platformTsProduced"])
+			require.Equal(t, 6*n, service[i]["platformTsProduced"])
+			require.Equal(t, 4*n, service[i]["platformAttrProduced"])
 			require.Equal(t, n, service[i]["platformMsgPushed"])
 			machine := p.docs(t, "machineStats")[i]
 			require.Equal(t, n, machine["msgsSentToPlatform"])
 			require.Equal(t, 2*n, machine["msgsReceivedFromPlatform"])
 			if i > 0 {
-				require.Equal(t, n, p.docs(t, "connectorsStats")[i]["M1"].(map[string]any)["storageMsgPushed"])
+				connectors := p.docs(t, "connectorsStats")[i]
+				require.Equal(t, map[string]any{"connectorMsgsReceived": n, "connectorBytesReceived": 40 * n, "storageMsgPushed": n}, connectors["M1"])
+				require.Equal(t, map[string]any{
+					"convertersMsgProcessed": n, "convertersTsProduced": 3 * n, "convertersAttrProduced": n, "convertersMsgDropped": 0.0,
+				}, connectors["M1_converter"])
 				require.Equal(t, 2.0, service[i]["storageMsgCount"])
 			}
 		}
