@@ -152,7 +152,7 @@ func decimals(o *conf.Object, def int) int { return int(o.Int("decimals", int64(
 
 // cov reads the key cov: true, or an object.
 func cov(o *conf.Object, def COV) COV {
-	raw := o.Raw("cov")
+	raw := o.Peek("cov")
 	if raw == nil {
 		return def
 	}

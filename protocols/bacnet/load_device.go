@@ -86,19 +86,7 @@ func address(o *conf.Object) string {
 // ranges reads numbers: 7, "7", "3-9", a list of such, or "*" for all (nil). It
 // reports whether it was "*".
 func ranges(o *conf.Object, key string) (list []Range, all bool) {
-	raw := o.Raw(key)
-	if raw == nil {
-		return nil, false
-	}
-	var texts []string
-	switch raw[0] {
-	case '[':
-		texts = o.Strings(key)
-	default:
-		texts = []string{o.Text(key, "")}
-	}
-	for _, s := range texts {
-		s = strings.TrimSpace(s)
+	for _, s := range texts(o, key) {
 		if s == "*" {
 			return nil, true
 		}
@@ -127,7 +115,8 @@ func parseRange(s string) (Range, error) {
 
 // items reads the section attributes or timeseries, which may be "*".
 func (l *loader) items(o *conf.Object, section string, attribute bool, d *Device) {
-	if raw := o.Raw(section); string(raw) == `"*"` {
+	if raw := o.Peek(section); string(raw) == `"*"` {
+		o.OneOf(section, "*", "*")
 		d.Items = append(d.Items, Item{Key: "${objectName}", Attribute: attribute, Decimals: l.decimals, Report: l.report})
 		return
 	}
@@ -162,7 +151,7 @@ func (l *loader) item(o *conf.Object) (it Item, ok bool) {
 	if !all && len(it.Objects.Instances) == 0 && o.Reader().Failures() == before {
 		o.Failf("objectId", "is missing")
 	}
-	if raw := o.Raw("objectId"); raw != nil && isListOfTypes(o) && !all {
+	if raw := o.Peek("objectId"); raw != nil && isListOfTypes(o) && !all {
 		if raw[0] == '"' || raw[0] == '[' {
 			o.Warn("objectId", "a list of object types goes with the objectId * or a number, the item is left out")
 			return it, false
@@ -180,20 +169,24 @@ func (l *loader) item(o *conf.Object) (it Item, ok bool) {
 }
 
 func isListOfTypes(o *conf.Object) bool {
-	raw := o.Raw("objectType")
+	raw := o.Peek("objectType")
 	return len(raw) > 0 && raw[0] == '['
 }
 
-// texts returns a list of texts, or what stands for one alone.
+// texts returns a list of texts, or a text or a number that stands alone.
 func texts(o *conf.Object, key string) []string {
-	raw := o.Raw(key)
+	raw := o.Peek(key)
 	if raw == nil {
 		return nil
 	}
-	if raw[0] == '[' {
-		return o.Strings(key)
+	if raw[0] != '"' && raw[0] != '[' {
+		return []string{strconv.FormatInt(o.Int(key, 0, 0, wire.AnyInstance), 10)}
 	}
-	return []string{strings.TrimSpace(o.Text(key, ""))}
+	list := o.Strings(key)
+	for i, s := range list {
+		list[i] = strings.TrimSpace(s)
+	}
+	return list
 }
 
 // properties reads the properties of an item, and which element of them is meant.
