@@ -68,6 +68,8 @@ func newMonitor(o options, log *logging.Log, g *gateway.Gateway, stopping *atomi
 		Connected:  func() bool { return client().Connected },
 		Collectors: []monitor.Collector{tbmetrics.Client(client)},
 		Profiling:  o.profiles,
+
+		StoreFailure: monitor.StoreFailure(g.Store),
 		Ready: func() error {
 			if stopping.Load() {
 				return errStopping

@@ -31,7 +31,7 @@ type Config struct {
 	Collectors []Collector
 
 	// StoreFailure returns why the event store cannot be written, or nil, as
-	// the Failure of filestore.Store.Condition says. It may be nil.
+	// what the function StoreFailure returns does. It may be nil.
 	StoreFailure func() error
 
 	// Connected reports whether the platform is connected. It may be nil.

@@ -2,9 +2,9 @@ package tbconfig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gridlinks/iot-gateway/gateway"
 	"github.com/gridlinks/iot-gateway/gateway/logging"
@@ -65,9 +65,6 @@ func (s *Service) applyThingsBoard(ctx context.Context, next File) (taken steps,
 	if err != nil {
 		return nil, err
 	}
-	if _, err := next.ThingsBoard.Filtering.filter(s.dir); err != nil {
-		return nil, err
-	}
 	if connection(&next.ThingsBoard) != connection(&before.ThingsBoard) {
 		if err := s.setPlatform(ctx, cfg); err != nil {
 			return nil, err
@@ -95,20 +92,17 @@ func (s *Service) setSection(tb ThingsBoard) {
 	s.shell.Store(tb.RemoteShell)
 	s.setRemote(tb.RemoteConfiguration)
 	s.setStatistics()
+	s.manager.SetIdleTimeout(tb.Activity.timeout())
+	s.setFilter()
 	s.reportFixed()
 }
 
-// reportFixed reports the settings that are others than when the gateway started.
+// reportFixed reports the setting that is another one than when the gateway
+// started.
 func (s *Service) reportFixed() {
-	var keys []string
-	for key, v := range s.file.fixed(s.dir) {
-		if s.fixed[key] != v {
-			keys = append(keys, key)
-		}
-	}
 	var err error
-	if slices.Sort(keys); len(keys) > 0 {
-		err = fmt.Errorf("take effect when the gateway starts again: %s", strings.Join(keys, ", "))
+	if s.file.ThingsBoard.Latency != s.latency {
+		err = errors.New("takes effect when the gateway starts again: thingsboard.latencyDebugMode")
 	}
 	s.report("restart", err)
 }

@@ -100,7 +100,7 @@ func (s *Service) readFiles(ctx context.Context) {
 	}
 	s.readLogs()
 	s.readStatistics()
-	s.reportFixed()
+	s.setFilter()
 	s.readConnectors(ctx, entries)
 	s.announce()
 }

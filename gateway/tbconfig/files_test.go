@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,8 +228,8 @@ func TestChangesOfFilesAreTold(t *testing.T) {
 	require.Contains(t, r.problem("tb_gateway.json: two"), "two.json:1:9")
 	r.write("two.json", `{"device":"D2"}`)
 	r.well()
-	r.write("tb_gateway.json", mainFile(r.srv, remote+`,"checkingDeviceActivity":{"checkDeviceInactivity":true}`, inMemory, "two"))
-	require.Contains(t, r.problem("restart"), "thingsboard.checkingDeviceActivity")
+	r.write("tb_gateway.json", mainFile(r.srv, remote+`,"latencyDebugMode":true`, inMemory, "two"))
+	require.Contains(t, r.problem("restart"), "thingsboard.latencyDebugMode")
 	eventually(t, "the list is told", func() bool { return r.told("active_connectors") == `["two"]` })
 	r.noSecret()
 }
@@ -244,16 +245,103 @@ func TestTheDeviceFilterIsThatOfTheFile(t *testing.T) {
 	for _, reading := range srv.Readings() {
 		require.Equal(t, "D2", reading.Device)
 	}
-	r.write("list.json", `{}`)
-	eventually(t, "it is said that this needs a restart", func() bool {
-		return strings.Contains(r.log.String(), "take effect when the gateway starts again: thingsboard.deviceFiltering")
-	})
 	for text, want := range map[string]string{`{"deny":{"one":["("]}}`: `connector \"one\"`, `[`: "list.json:1:1", "": "list.json"} {
 		dir := write(t, map[string]string{"tb_gateway.json": mainFile(srv, `"deviceFiltering":{"enable":true}`, inMemory), "list.json": text})
 		_, err := tbconfig.Open(dir, tbconfig.Config{Logger: discard()})
 		require.ErrorContains(t, err, "thingsboard.deviceFiltering.filterFile")
 		require.ErrorContains(t, err, strings.ReplaceAll(want, `\"`, `"`))
 	}
+}
+
+// flows reports whether a device has data that comes after the call.
+func (r *rig) flows(device string) bool {
+	before := r.field.sent(device)
+	denied := r.deniedPoints()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if r.deniedPoints() > denied+3 && r.field.sent(device) > before {
+			return false
+		}
+		for _, reading := range slices.Backward(r.srv.Readings()) {
+			if reading.Device == device && reading.Key == "n" && reading.Value.(int64) > before+2 {
+				return true
+			}
+		}
+	}
+	r.Fatal("data of " + device + " neither flows nor is it denied")
+	return false
+}
+
+func (r *rig) deniedPoints() uint64 { return r.g.Stats().Connectors["one"].Denied }
+
+const filtering = `,"deviceFiltering":{"enable":true,"filterFile":"list.json"}`
+
+func TestTheDeviceFilterFollowsItsFile(t *testing.T) {
+	srv := serve(t)
+	main := mainFile(srv, remote+filtering, inMemory, "one")
+	r := start(t, srv, map[string]string{
+		"tb_gateway.json": main, "one.json": `{"device":"D1"}`, "list.json": `{"deny":{"one":["D.*"]}}`,
+	})
+	eventually(t, "it is denied", func() bool { return r.deniedPoints() > 3 })
+	r.write("list.json", `{}`)
+	eventually(t, "data flows", func() bool { return len(srv.Readings()) > 3 })
+	r.write("list.json", `{"allow":{"one":["E.*"]}}`)
+	eventually(t, "it is denied again", func() bool { return !r.flows("D1") })
+	eventually(t, "it is gone", func() bool { d, ok := srv.Device("D1"); return ok && !d.Online })
+
+	r.write("list.json", `{"deny":{"one":["("]}}`) // what is in effect stays
+	require.Contains(t, r.problem("deviceFiltering"), `connector "one"`)
+	require.False(t, r.flows("D1"))
+	r.write("list.json", `{"deny":{"one":["E.*"]}}`)
+	r.well()
+	require.True(t, r.flows("D1"))
+	r.write("list.json", `{"deny":{"one":["D1"]}}`)
+	eventually(t, "it is denied again", func() bool { return !r.flows("D1") })
+
+	r.write("tb_gateway.json", mainFile(srv, remote, inMemory, "one"))
+	eventually(t, "there is no filter", func() bool { return r.flows("D1") })
+	require.NoError(t, os.Remove(filepath.Join(r.dir, "list.json"))) // and it may come later
+	r.write("tb_gateway.json", main)
+	require.Contains(t, r.problem("deviceFiltering"), "list.json")
+	r.write("list.json", `{"deny":{"one":["D1"]}}`)
+	eventually(t, "it is denied again", func() bool { return !r.flows("D1") })
+	r.well()
+	require.Equal(t, 1, r.field.count("one"), "the connector ran on")
+}
+
+func TestThePlatformTurnsTheDeviceFilterOn(t *testing.T) {
+	r := remoteRig(t)
+	turn := func(on bool, file string) {
+		r.push(map[string]any{"general_configuration": map[string]any{"ts": now(), "deviceFiltering": map[string]any{"enable": on, "filterFile": file}}})
+	}
+	turn(true, "missing.json")
+	require.Contains(t, r.problem("general_configuration"), "missing.json")
+	require.True(t, r.flows("D1"))
+	r.write("list.json", `{"deny":{"one":["D1"]}}`)
+	turn(true, "list.json")
+	eventually(t, "it is denied", func() bool { return !r.flows("D1") })
+	r.well()
+
+	// A change that cannot be written is taken back as a whole.
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "backup")))
+	r.write("backup", "")
+	turn(false, "list.json")
+	require.Contains(t, r.problem("general_configuration"), "taken back")
+	require.False(t, r.flows("D1"))
+	require.NoError(t, os.Remove(filepath.Join(r.dir, "backup")))
+	turn(false, "")
+	eventually(t, "there is no filter", func() bool { return r.flows("D1") })
+}
+
+func TestTheIdleTimeoutFollowsTheFile(t *testing.T) {
+	r := remoteRig(t)
+	eventually(t, "data flows", func() bool { return r.flows("D1") })
+	r.write("one.json", `{"rate":1}`)
+	eventually(t, "the device is silent", func() bool { return r.field.runs("one", `"rate":1`) })
+	online := func() bool { d, ok := r.srv.Device("D1"); return ok && d.Online }
+	require.True(t, online())
+	r.write("tb_gateway.json", mainFile(r.srv, remote+`,"checkingDeviceActivity":{"checkDeviceInactivity":true,"inactivityTimeoutSeconds":1}`, inMemory, "one", "two"))
+	eventually(t, "it counts as gone", func() bool { return !online() })
+	r.well()
 }
 
 // Devices are announced again after a restart, before they have data.

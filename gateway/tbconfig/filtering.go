@@ -1,6 +1,7 @@
 package tbconfig
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -41,24 +42,27 @@ func (f *Filtering) filter(dir string) (*gateway.DeviceFilter, error) {
 	return &filter, nil
 }
 
-// fixed returns the settings that count when the gateway starts, as text. The
-// content of the filter's file is one.
-func (f *File) fixed(dir string) map[string]string {
-	tb := &f.ThingsBoard
-	text := func(v any) string {
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return ""
+// filterProblem is what the problem of a device filter is told under.
+const filterProblem = "deviceFiltering"
+
+// setFilter brings the device filter of the section, or of its file, into effect
+// if it is another one. If it cannot be read that of before stays. s.mu is held.
+func (s *Service) setFilter() {
+	next, err := s.file.ThingsBoard.Filtering.filter(s.dir)
+	if err == nil && filterText(next) != filterText(s.filter) {
+		if err = s.manager.SetDeviceFilter(*cmp.Or(next, new(gateway.DeviceFilter))); err == nil {
+			s.filter = next
+			s.log.Info("device filter is in effect", "enabled", next != nil)
 		}
-		return string(raw)
 	}
-	filter, err := tb.Filtering.filter(dir)
-	if err != nil {
-		return map[string]string{"thingsboard.deviceFiltering": err.Error()}
+	s.report(filterProblem, err)
+}
+
+// filterText tells filters apart.
+func filterText(f *gateway.DeviceFilter) string {
+	raw, err := json.Marshal(f)
+	if err != nil { // lists of texts have none
+		return ""
 	}
-	return map[string]string{
-		"thingsboard.deviceFiltering":        text(filter),
-		"thingsboard.checkingDeviceActivity": text(tb.Activity),
-		"thingsboard.latencyDebugMode":       text(tb.Latency),
-	}
+	return string(raw)
 }

@@ -46,6 +46,9 @@ func (s *Service) takeGeneral(ctx context.Context, raw json.RawMessage) error {
 		if older && connection(&next.ThingsBoard) != connection(&s.file.ThingsBoard) {
 			return nil, errOlder // such as the order of a platform to leave it, after the return
 		}
+		if _, err := next.ThingsBoard.Filtering.filter(s.dir); err != nil && next.ThingsBoard.Filtering != s.file.ThingsBoard.Filtering {
+			return nil, err
+		}
 		return s.applyThingsBoard(ctx, next)
 	})
 }

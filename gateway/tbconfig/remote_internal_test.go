@@ -52,6 +52,8 @@ func (p puppet) SetStore(_ context.Context, s eventstore.EventStore) (eventstore
 
 func (p puppet) SetPlatform(context.Context, gateway.Platform, time.Duration) error { return nil }
 func (p puppet) SetReportPolicy(telemetry.ReportPolicy) error                       { return nil }
+func (p puppet) SetDeviceFilter(gateway.DeviceFilter) error                         { return nil }
+func (p puppet) SetIdleTimeout(time.Duration)                                       {}
 
 func (p puppet) Stats() gateway.Stats {
 	s := gateway.Stats{Connectors: make(map[string]gateway.ConnectorStats)}
@@ -78,7 +80,6 @@ func fuzzService(t *testing.T) (s *Service, outside string) {
 	require.NoError(t, err)
 	s.manager, s.running = puppet{map[string]bool{"one": true}}, t.Context()
 	s.setClient(tbclient.Dial(tbclient.Config{Broker: "tcp://127.0.0.1:1", Logger: s.log}))
-	s.fixed = s.file.fixed(dir)
 	for _, p := range s.place(s.file.Connectors) {
 		s.placed[p.name] = p
 	}

@@ -103,7 +103,8 @@ type Service struct {
 	logFile     *logging.File                   // nil: there is none
 	remoteLevel slog.Level                      // of what the parts of the gateway send
 	collector   *statistics.Collector           // nil until Run
-	fixed       map[string]string               // settings that count when the gateway starts
+	filter      *gateway.DeviceFilter           // in effect; nil: none
+	latency     bool                            // latencyDebugMode when the gateway started
 	told        map[string]bool                 // files whose commands are not run, which is logged
 	current     atomic.Pointer[tbclient.Client] // client, for those who must not wait
 	shell       atomic.Bool
@@ -117,6 +118,8 @@ type manager interface {
 	SetStore(ctx context.Context, s eventstore.EventStore) (eventstore.EventStore, error)
 	SetPlatform(ctx context.Context, p gateway.Platform, within time.Duration) error
 	SetReportPolicy(p telemetry.ReportPolicy) error
+	SetDeviceFilter(f gateway.DeviceFilter) error
+	SetIdleTimeout(d time.Duration)
 	Stats() gateway.Stats
 }
 
@@ -255,7 +258,7 @@ func (s *Service) sectionOptions() ([]gateway.Option, error) {
 	if err := s.file.Storage.recoverBetween(context.Background(), st, s.log); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	s.fixed = s.file.fixed(s.dir)
+	s.filter, s.latency = filter, tb.Latency
 	s.setClient(tbclient.Dial(cfg))
 	opts := []gateway.Option{
 		gateway.WithLogger(s.log), gateway.WithPlatform(s.client), gateway.WithReportPolicy(policy), gateway.WithOwnedStore(st),
