@@ -2,7 +2,9 @@ package rest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gridlinks/iot-gateway/converter/expr"
@@ -137,10 +139,15 @@ func describe(paths, op object, path string, methods []string, fields, responses
 			m = "post"
 		}
 		one := object{"responses": responses}
-		for key, v := range op {
-			one[key] = v
-		}
-		if schema := (object{"type": "object", "properties": fields}); m != "get" && m != "head" && m != "delete" {
+		maps.Copy(one, op)
+		if schema := (object{"type": "object", "properties": fields}); m == "get" || m == "head" || m == "delete" {
+			params, _ := op["parameters"].([]object)
+			params = slices.Clone(params)
+			for _, name := range slices.Sorted(maps.Keys(fields)) {
+				params = append(params, object{"name": name, "in": "query", "schema": fields[name]})
+			}
+			one["parameters"] = params
+		} else {
 			one["requestBody"] = object{"content": object{jsonType: object{"schema": object{
 				"oneOf": []object{schema, {"type": "array", "items": schema}},
 			}}}}

@@ -136,7 +136,8 @@ func (o *outgoing) encode(content []byte) (encoded []byte, kind string, err erro
 			return nil, "", err
 		}
 	}
-	return buf.Bytes(), w.FormDataContentType(), w.Close()
+	err = w.Close()
+	return buf.Bytes(), w.FormDataContentType(), err
 }
 
 // fieldText returns a text as it is, and any other JSON as its text.

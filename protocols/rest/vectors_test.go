@@ -77,8 +77,7 @@ func runAs(run runner, compatibility string) convertertest.Func {
 	return func(tb testing.TB, v *convertertest.Vector) (any, error) {
 		tb.Helper()
 		if v.Quirky() {
-			compatibility := ""
-			return run(tb, v, compatibility)
+			return run(tb, v, "")
 		}
 		return run(tb, v, compatibility)
 	}
