@@ -178,6 +178,7 @@ func TestSetStoreMovesWhatIsStored(t *testing.T) {
 	require.NoError(t, was.Close(), "the caller closes it")
 	require.EqualValues(t, 3000, g.Stats().Store.Pending)
 	require.EqualValues(t, 3000, next.Stats().Pending)
+	require.Same(t, next, g.Store())
 	submit(t, h, "d", 3001)
 	_, err = g.SetStore(t.Context(), next)
 	require.ErrorContains(t, err, "in use already")

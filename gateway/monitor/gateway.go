@@ -18,6 +18,7 @@ func (m *Monitor) build(all *Metrics) {
 func (m *Monitor) gateway(all *Metrics) {
 	s := m.cfg.Gateway()
 	all.Counter("gateway_published_points_total", "Points that the platform has accepted.", float64(s.Published))
+	all.Counter("gateway_published_attributes_total", "Attributes among the points that the platform has accepted.", float64(s.Attributes))
 	all.Counter("gateway_discarded_records_total", "Stored records that could not be published and were passed over.", float64(s.Discarded))
 	all.Gauge("gateway_store_records", "Records in the store that the platform has not accepted yet.", float64(s.Store.Pending))
 	all.Gauge("gateway_store_bytes", "Size of the records in the store, which a store may estimate.", float64(s.Store.Bytes))
@@ -46,10 +47,15 @@ func connectorMetrics(all *Metrics, name string, c gateway.ConnectorStats) {
 	all.Counter("gateway_connector_restarts_total", "Times that the connector was started again after it failed.", float64(c.Restarts), "connector", name)
 	all.Counter("gateway_connector_batches_total", "Batches that the connector has submitted.", float64(c.Received), "connector", name)
 	all.Counter("gateway_connector_records_total", "Batches that were stored.", float64(c.Records), "connector", name)
-	const help = "Points by what became of them: stored, filtered (held back by the report policy) or invalid (they cannot be sent)."
+	const help = "Points by what became of them: stored, filtered (held back by the report policy), invalid (they cannot be sent) or denied (of devices that the device filter refuses)."
 	all.Counter("gateway_connector_points_total", help, float64(c.Stored), "connector", name, "result", "stored")
 	all.Counter("gateway_connector_points_total", help, float64(c.Filtered), "connector", name, "result", "filtered")
 	all.Counter("gateway_connector_points_total", help, float64(c.Invalid), "connector", name, "result", "invalid")
+	all.Counter("gateway_connector_points_total", help, float64(c.Denied), "connector", name, "result", "denied")
+	const submitted = "Points that the connector has submitted, by kind."
+	all.Counter("gateway_connector_submitted_points_total", submitted, float64(c.Telemetry), "connector", name, "kind", "telemetry")
+	all.Counter("gateway_connector_submitted_points_total", submitted, float64(c.Attributes), "connector", name, "kind", "attribute")
+	all.Counter("gateway_connector_record_bytes_total", "Size of the batches that were stored, as they are encoded.", float64(c.Bytes), "connector", name)
 }
 
 // devices adds the metrics of devices.
