@@ -126,12 +126,13 @@ func (c *client) exchange(ctx context.Context, r *outgoing) (*Response, error) {
 		return nil, reason(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing more is read
+	if ok := resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotModified && r.conditional(); !ok {
+		c.refused(req, resp)
+		return nil, failure(resp)
+	}
 	body, err := readAll(resp.Body, c.maxBytes, heard)
 	if err != nil {
 		return nil, reason(ctx, err)
-	}
-	if ok := resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusNotModified && r.conditional(); !ok {
-		return nil, failure(resp, body)
 	}
 	return &Response{URL: resp.Request.URL.String(), Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 }
@@ -229,11 +230,20 @@ func readAll(r io.Reader, limit int64, heard func()) ([]byte, error) {
 	}
 }
 
+// refused tells of a token that was refused.
+func (c *client) refused(req *http.Request, resp *http.Response) {
+	token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	if resp.StatusCode == http.StatusUnauthorized && c.auth.Refused != nil && ok {
+		c.auth.Refused(token)
+	}
+}
+
 // failure returns the error of a response that is no success.
-func failure(resp *http.Response, body []byte) error {
+func failure(resp *http.Response) error {
 	const most = 200
 	e := &statusError{status: resp.StatusCode, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
-	text := strings.Join(strings.Fields(string(body[:min(len(body), most)])), " ")
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, most)) // as much as there is
+	text := strings.Join(strings.Fields(string(body)), " ")
 	if utf8.ValidString(text) && !strings.HasPrefix(text, "<") {
 		e.detail = text
 	}

@@ -53,6 +53,9 @@ type Auth struct {
 	// Token, if not nil, yields a bearer token. It is called for each request. See
 	// [Token], [TokenFile] and [ClientCredentials].
 	Token func(ctx context.Context) (string, error)
+
+	// Refused, if not nil, is told of a token that a server answers 401 to.
+	Refused func(token string)
 }
 
 // A Request says how a request is made. Its texts are templates: those of an endpoint

@@ -46,6 +46,8 @@ func TestBodiesAreSafe(t *testing.T) {
 		{`{"v":"is ${attributeValue}!"}`, telemetry.String(`"`), `{"v":"is \"!"}`},
 		{`{"v":"a\"${attributeValue}"}`, telemetry.Int(5), `{"v":"a\"5"}`},
 		{`[${attributeValue}]`, telemetry.Value{}, `[null]`},
+		{`{'${attributeKey}': '${attributeValue}', 'q"': 'it\'s', "on": True, 'off': [False, None], "t": "True"}`, telemetry.String(`x"'`), `{"k\"": "x\"'", "q\"": "it's", "on": true, "off": [false, null], "t": "True"}`},
+		{`{"v": "${attributeValue`, telemetry.Int(1), `{"v": "${attributeValue`},
 		{`${attributeValue}`, telemetry.String(`"raw"`), `"raw"`},
 		{`v=${attributeValue};${deviceName}`, telemetry.Float(1.5), `v=1.5;d`},
 	} {

@@ -86,7 +86,7 @@ func (l loader) security(top *conf.Object, cfg *Config) {
 		if client.ClientID == "" {
 			o.Fail("clientId", errors.New("is missing"))
 		}
-		cfg.Auth.Token = client.Token()
+		cfg.Auth = client.Auth()
 	case "tls":
 		if files.Cert == "" {
 			o.Fail("pathToCert", errors.New("is missing"))
@@ -129,7 +129,7 @@ func fromEnv(name, def string) string {
 
 // request reads what all requests have. The text of the body is not among it.
 func request(o *conf.Object, urlKey string) Request {
-	return Request{
+	r := Request{
 		URL:          o.Required(urlKey),
 		Method:       o.OneOf("httpMethod", "get", "get", "post", "put", "patch", "delete", "head", "options"),
 		Headers:      texts(o, "httpHeaders"),
@@ -138,6 +138,10 @@ func request(o *conf.Object, urlKey string) Request {
 		TotalTimeout: o.Duration("totalTimeout", time.Second, DefaultTotalTimeout),
 		Tries:        int(o.Int("tries", 1, 1, 100)),
 	}
+	if !o.Has("totalTimeout") {
+		r.TotalTimeout = max(r.TotalTimeout, r.Timeout)
+	}
+	return r
 }
 
 // texts reads an object of texts by names.

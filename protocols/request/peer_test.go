@@ -211,12 +211,20 @@ func TestTokensOfAnAuthorizationServer(t *testing.T) {
 		assert.Equal(t, "Bearer t1", <-tokens, "it is used until it expires")
 	}
 	lasts.Store(0)
-	c := request.ClientCredentials{TokenURL: auth, ClientID: "id", Secret: "s&", Scope: "read"}.Token()
+	c := request.ClientCredentials{TokenURL: auth, ClientID: "id", Secret: "s&", Scope: "read"}.Auth()
 	for _, want := range []string{"t2", "t3"} {
-		got, err := c(t.Context())
+		got, err := c.Token(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, want, got, "it has expired")
 	}
+	lasts.Store(3600)
+	deny := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t5" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	denied, there := run(t, request.New(request.Config{Host: deny, Auth: c, Endpoints: []request.Endpoint{meter("x")}}))
+	there.Eventually(t, "a refused token is replaced", func() bool { return denied.Stats().Failed == 1 && there.IsReady() })
 	x, host := run(t, load(t, doc("wrong")))
 	host.Eventually(t, "it fails", func() bool { return !x.Health().OK })
 	assert.Contains(t, x.Health().Detail, "token: POST "+auth+"/token: HTTP 401 Unauthorized")

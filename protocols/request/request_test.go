@@ -142,6 +142,23 @@ func TestASlowEndpointDelaysNoOtherAndIsNotAskedTwice(t *testing.T) {
 	host.Eventually(t, "the slow one goes on", func() bool { return slow.Load() > 1 })
 }
 
+func TestConnectionsAreBounded(t *testing.T) {
+	var now, most, all atomic.Int64
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		all.Add(1)
+		time.Sleep(5 * time.Millisecond)
+		answer(w, "application/json", `[]`)
+	})
+	endpoints := []request.Endpoint{meter("a"), meter("b"), meter("c"), meter("d"), meter("e")}
+	_, host := run(t, request.New(request.Config{Host: url, MaxConnections: 2, Endpoints: endpoints}))
+	host.Eventually(t, "they are polled", func() bool { return all.Load() > 50 })
+	assert.LessOrEqual(t, most.Load(), int64(2))
+}
+
 func TestWhatIsSent(t *testing.T) {
 	type seen struct{ method, path, contentType, auth, extra, body string }
 	requests := make(chan seen, 100)

@@ -45,11 +45,11 @@ type ClientCredentials struct {
 	TLS              func() (*tls.Config, error)
 }
 
-// Token returns a function for [Auth] that asks for a token when there is none that is
-// valid for a while. Concurrent calls wait for one request.
-func (cc ClientCredentials) Token() func(context.Context) (string, error) {
+// Auth returns the authentication with tokens that are asked for when there is none that
+// is valid for a while, or when one is refused. Concurrent calls wait for one request.
+func (cc ClientCredentials) Auth() Auth {
 	s := &tokenSource{cc: cc, turn: make(chan struct{}, 1)}
-	return s.token
+	return Auth{Token: s.token, Refused: s.refused}
 }
 
 type tokenSource struct {
@@ -76,6 +76,15 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	}
 	s.last, s.expires = token, time.Now().Add(lasts)
 	return token, nil
+}
+
+// refused forgets a token.
+func (s *tokenSource) refused(token string) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.last == token {
+		s.last = ""
+	}
 }
 
 // ask asks for a token, and returns how long it can be used.
