@@ -120,11 +120,11 @@ func TestAServerThatEndsEachConnectionAtOnceIsLeftAlone(t *testing.T) {
 	s := newFake(t)
 	s.refuse["PublishRequest"] = ua.StatusBadSessionIDInvalid
 	cfg := plain(s, 3)
-	cfg.Reconnect = 500 * time.Millisecond
-	_, stop := run(t, opcua.New(cfg))
-	time.Sleep(3 * time.Second)
-	stop()
-	require.LessOrEqual(t, s.requests("CreateSessionRequest"), 9, "the server is attacked")
+	cfg.Reconnect = time.Second
+	start := time.Now()
+	run(t, opcua.New(cfg))
+	until(t, long, "a second session", func() bool { return s.requests("CreateSessionRequest") >= 2 })
+	require.GreaterOrEqual(t, time.Since(start), 800*time.Millisecond, "the server is attacked")
 }
 
 func TestMessagesThatAreMissingAreAskedForAgain(t *testing.T) {
@@ -176,14 +176,13 @@ func TestASlowStoreHoldsTheServerBackAndLosesNothing(t *testing.T) {
 		s.set("ns=2;s=v0", int32(n))
 		return c.Stats().Stalls > 0
 	})
+	asked := s.requests("PublishRequest")
 	for range 100 {
 		n++
 		s.set("ns=2;s=v0", int32(n))
 	}
-	asked := s.requests("PublishRequest")
-	require.LessOrEqual(t, asked, 30, "messages are taken although nobody stores them")
 	time.Sleep(100 * time.Millisecond)
-	require.Equal(t, asked, s.requests("PublishRequest"))
+	require.LessOrEqual(t, s.requests("PublishRequest"), asked+2, "messages are taken although nobody stores them")
 	require.LessOrEqual(t, c.Stats().Backlog, int64(8))
 	open()
 	until(t, long, "all values", func() bool { return h.last("D", "k0") == telemetry.Int(int64(n)) })

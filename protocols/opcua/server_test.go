@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ type fakeNode struct {
 	parents  []*fakeNode // by inverse references
 	call     func(args []*ua.Variant) ([]*ua.Variant, ua.StatusCode)
 	def      *ua.DataValue // DataTypeDefinition
+	span     float64       // of the value's range (EURange); zero: it has none
 }
 
 // fakeServer is an OPC UA server that misbehaves on demand. It shares the codec with
@@ -41,14 +43,18 @@ type fakeServer struct {
 	objects  *fakeNode
 	subs     map[uint32]*fakeSub
 	sessions uint32
-	limits   map[uint32]uint32         // by the identifier of the limit's node
-	refuse   map[string]ua.StatusCode  // services, by the type of the request
-	refused  map[string]ua.StatusCode  // monitored items, by node
-	count    map[string]int            // requests, by type
-	largest  map[string]int            // operations of one request, by type
-	mute     bool                      // answers nothing
-	quiet    bool                      // answers no Publish
-	drop     int                       // messages of subscriptions that are not sent
+	limits   map[uint32]uint32        // by the identifier of the limit's node
+	refuse   map[string]ua.StatusCode // services, by the type of the request
+	refused  map[string]ua.StatusCode // monitored items, by node
+	count    map[string]int           // requests, by type
+	largest  map[string]int           // operations of one request, by type
+	mute     bool                     // answers nothing
+	quiet    bool                     // answers no Publish
+	drop     int                      // messages of subscriptions that are not sent
+	page     int                      // references of an answer; zero: all
+	points   int                      // answers of which more can be asked for at a time
+	circle   bool                     // more of the same can always be asked for
+	rest     map[string][]*ua.ReferenceDescription
 	hook     func(req ua.Request) bool // true: is not answered
 	wg       sync.WaitGroup
 }
@@ -57,6 +63,22 @@ type fakeItem struct {
 	handle uint32
 	id     uint32
 	node   string
+	filter *ua.DataChangeFilter
+	sent   *ua.DataValue
+}
+
+// passes reports whether the filter of the item lets a value through.
+func (it *fakeItem) passes(n *fakeNode) bool {
+	old, isNumber := it.sent.Value.Value().(float64)
+	now, _ := n.value.Value.Value().(float64)
+	if it.filter == nil || !isNumber {
+		return true
+	}
+	band := it.filter.DeadbandValue
+	if it.filter.DeadbandType == 2 {
+		band *= n.span / 100
+	}
+	return math.Abs(now-old) > band
 }
 
 type fakeSub struct {
@@ -78,7 +100,7 @@ func newFake(tb testing.TB) *fakeServer {
 	s := &fakeServer{
 		tb: tb, nodes: make(map[string]*fakeNode), conns: make(map[*uacp.Conn]bool), subs: make(map[uint32]*fakeSub),
 		limits: make(map[uint32]uint32), refuse: make(map[string]ua.StatusCode), refused: make(map[string]ua.StatusCode),
-		count: make(map[string]int), largest: make(map[string]int),
+		count: make(map[string]int), largest: make(map[string]int), rest: make(map[string][]*ua.ReferenceDescription),
 	}
 	rootNode := s.add(nil, "i=84", "0:Root")
 	s.objects = s.add(rootNode, "i=85", "0:Objects")
@@ -220,8 +242,9 @@ func (s *fakeServer) below(id, name string) any {
 
 func (s *fakeServer) notify(n *fakeNode) {
 	for _, sub := range s.subs {
-		for _, it := range sub.items {
-			if it.node == n.id.String() {
+		for i := range sub.items {
+			if it := &sub.items[i]; it.node == n.id.String() && it.passes(n) {
+				it.sent = n.value
 				sub.pending = append(sub.pending, &ua.MonitoredItemNotification{ClientHandle: it.handle, Value: n.value})
 			}
 		}

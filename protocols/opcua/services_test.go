@@ -56,6 +56,8 @@ func (s *fakeServer) handle(sc *uasc.SecureChannel, id uint32, req ua.Request) u
 		return s.write(r, ok)
 	case *ua.BrowseRequest:
 		return s.browse(r, ok)
+	case *ua.BrowseNextRequest:
+		return s.browseNext(r, ok)
 	case *ua.CallRequest:
 		return s.call(r, ok)
 	case *ua.CreateSubscriptionRequest:
@@ -160,6 +162,38 @@ func (s *fakeServer) browse(r *ua.BrowseRequest, ok *ua.ResponseHeader) ua.Respo
 				DisplayName: ua.NewLocalizedText(c.name.Name), NodeClass: c.class, TypeDefinition: ua.NewTwoByteExpandedNodeID(0),
 			})
 		}
+		s.paginate(n.id.String(), result)
+		res.Results = append(res.Results, result)
+	}
+	return res
+}
+
+// paginate leaves the references of a page, and a continuation point for the others.
+func (s *fakeServer) paginate(point string, r *ua.BrowseResult) {
+	all := r.References
+	delete(s.rest, point)
+	switch {
+	case s.page == 0 || len(all) <= s.page:
+		return
+	case len(s.rest) >= s.points:
+		r.StatusCode, r.References = ua.StatusBadNoContinuationPoints, nil
+		return
+	case s.circle:
+		s.rest[point] = all
+	default:
+		s.rest[point] = all[s.page:]
+	}
+	r.References, r.ContinuationPoint = all[:s.page], []byte(point)
+}
+
+func (s *fakeServer) browseNext(r *ua.BrowseNextRequest, ok *ua.ResponseHeader) ua.Response {
+	res := &ua.BrowseNextResponse{ResponseHeader: ok}
+	for _, point := range r.ContinuationPoints {
+		result := &ua.BrowseResult{References: s.rest[string(point)]}
+		if result.References == nil {
+			result.StatusCode = ua.StatusBadContinuationPointInvalid
+		}
+		s.paginate(string(point), result)
 		res.Results = append(res.Results, result)
 	}
 	return res
@@ -210,14 +244,18 @@ func (s *fakeServer) createItems(r *ua.CreateMonitoredItemsRequest, ok *ua.Respo
 	for _, c := range r.ItemsToCreate {
 		id := c.ItemToMonitor.NodeID.String()
 		n, status := s.nodes[id], s.refused[id]
-		if n == nil {
+		filter, _ := c.RequestedParameters.Filter.Value.(*ua.DataChangeFilter)
+		switch {
+		case n == nil:
 			status = ua.StatusBadNodeIDUnknown
+		case filter != nil && filter.DeadbandType == 2 && n.span == 0:
+			status = ua.StatusBadDeadbandFilterInvalid
 		}
 		result := &ua.MonitoredItemCreateResult{StatusCode: status, FilterResult: ua.NewExtensionObject(nil)}
 		if status == 0 {
 			sub.made++
 			result.MonitoredItemID = sub.made
-			sub.items = append(sub.items, fakeItem{handle: c.RequestedParameters.ClientHandle, id: result.MonitoredItemID, node: id})
+			sub.items = append(sub.items, fakeItem{handle: c.RequestedParameters.ClientHandle, id: result.MonitoredItemID, node: id, filter: filter, sent: n.value})
 			sub.pending = append(sub.pending, &ua.MonitoredItemNotification{ClientHandle: c.RequestedParameters.ClientHandle, Value: n.value})
 		}
 		res.Results = append(res.Results, result)

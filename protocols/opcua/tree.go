@@ -58,8 +58,18 @@ func (t *tree) browse(ctx context.Context, ids []*ua.NodeID) error {
 	if len(res.Results) != len(ids) {
 		return fmt.Errorf("%d nodes were browsed, the answer has %d", len(ids), len(res.Results))
 	}
+	var again []*ua.NodeID
 	for i, r := range res.Results {
+		if r.StatusCode == ua.StatusBadNoContinuationPoints && len(ids) > 1 {
+			again = append(again, ids[i])
+			continue
+		}
 		if err := t.take(ctx, ids[i].String(), r); err != nil {
+			return err
+		}
+	}
+	for _, n := range again { // one by one: the server remembers the rest of few nodes only
+		if err := t.browse(ctx, []*ua.NodeID{n}); err != nil {
 			return err
 		}
 	}
@@ -70,6 +80,7 @@ func (t *tree) browse(ctx context.Context, ids []*ua.NodeID) error {
 func (t *tree) take(ctx context.Context, parent string, r *ua.BrowseResult) error {
 	seen := make(map[string]bool)
 	for {
+		before := len(seen)
 		for _, ref := range r.References {
 			if ref.NodeID == nil || ref.BrowseName == nil || ref.NodeID.HasServerIndex() || ref.NodeID.HasNamespaceURI() {
 				continue // it is on another server
@@ -80,8 +91,8 @@ func (t *tree) take(ctx context.Context, parent string, r *ua.BrowseResult) erro
 				t.children[parent] = append(t.children[parent], child{n, ref.BrowseName.NamespaceIndex, ref.BrowseName.Name, ref.NodeClass})
 			}
 		}
-		if len(r.ContinuationPoint) == 0 {
-			return nil
+		if len(r.ContinuationPoint) == 0 || len(seen) == before {
+			return nil // there is no more, or the server goes round in circles
 		}
 		next, err := send[*ua.BrowseNextResponse](ctx, t.link, &ua.BrowseNextRequest{ContinuationPoints: [][]byte{r.ContinuationPoint}})
 		if lost(err) {
