@@ -228,6 +228,33 @@ func TestABrokenConnectorIsUnhealthyAndEndsNothing(t *testing.T) {
 	require.Zero(t, p.code())
 }
 
+// The folder of the store is taken away, and then the files name another one.
+func TestAStoreThatCannotBeWrittenIsUnhealthyUntilAnotherIsInUse(t *testing.T) {
+	platform := newPlatform(t)
+	dir := configure(t, platform.Addr(), map[string]any{"modbus": meters(t, simulator(t))})
+	p := start(t, nil, "-config", dir, "-http", "127.0.0.1:0")
+	url := p.address()
+	eventually(t, "data arrives", func() bool { return len(platform.Readings()) > 0 })
+	require.Zero(t, metric(t, url, "gateway_store_failing"))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "data")))
+	eventually(t, "it is unhealthy", func() bool {
+		code, text := get(t, url+"/healthz")
+		return code == 503 && strings.Contains(text, "the store cannot be written")
+	})
+	code, _ := get(t, url+"/readyz")
+	require.Equal(t, 503, code)
+	require.EqualValues(t, 1, metric(t, url, "gateway_store_failing"))
+
+	raw, err := os.ReadFile(filepath.Join(dir, "tb_gateway.json"))
+	require.NoError(t, err)
+	var file map[string]any
+	require.NoError(t, json.Unmarshal(raw, &file))
+	file["storage"] = map[string]any{"type": "memory"}
+	write(t, filepath.Join(dir, "tb_gateway.json"), file)
+	eventually(t, "it is well", func() bool { code, _ := get(t, url+"/healthz"); return code == 200 })
+	require.Zero(t, metric(t, url, "gateway_store_failing"))
+}
+
 // The image is made from scratch, which has no libraries.
 func TestTheBinaryIsStatic(t *testing.T) {
 	if runtime.GOOS != "linux" {
