@@ -26,12 +26,12 @@ func main() {
 	}
 	defer store.Close()
 
-	bus := modbus.New(modbus.Config{
+	bus := meter.New(modbus.Config{
 		URL: "rtu:///dev/ttyUSB0?baud=9600",
 		Devices: []modbus.Device{
 			meter.Device(meter.ADW300, "feeder-1", 1, 5*time.Second),
 			meter.Device(meter.ADW300, "feeder-2", 2, 5*time.Second,
-				meter.Groups(meter.Measurement, meter.Energy, meter.TimeOfUse, meter.Harmonics),
+				meter.Groups(meter.Measurement, meter.Energy, meter.Tariff, meter.Harmonics),
 				meter.Every(meter.Harmonics, time.Minute), meter.RatiosFromMeter()),
 		},
 	})

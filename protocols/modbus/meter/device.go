@@ -1,10 +1,9 @@
 package meter
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,130 +11,111 @@ import (
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
 
-// An Option adapts a meter.
-type Option func(*options)
-
-type options struct {
-	groups    []Group // nil: measurement and energy
-	periods   map[Group]time.Duration
-	fromMeter bool
-	pt, ct    float64
-}
-
-// Groups says what is read, instead of Measurement and Energy.
-func Groups(groups ...Group) Option {
-	return func(o *options) { o.groups = groups }
-}
-
-// Every reads a group at a period of its own. It does not add the group.
-func Every(g Group, period time.Duration) Option {
-	return func(o *options) { o.periods[g] = period }
-}
-
-// Ratios multiplies secondary values by the given ratios of the voltage and current
-// transformers.
-func Ratios(pt, ct float64) Option {
-	return func(o *options) { o.pt, o.ct, o.fromMeter = pt, ct, false }
-}
-
-// RatiosFromMeter multiplies secondary values by the ratios that the meter is set
-// to. Values are reported once the ratios were read.
-func RatiosFromMeter() Option {
-	return func(o *options) { o.pt, o.ct, o.fromMeter = 1, 1, true }
-}
-
 // Device returns a meter for modbus.Config. Its device profile on the platform is
 // the name of the register profile. A mistake in the arguments is in the device's
 // Err, with which the connector refuses to run.
 func Device(profile, name string, unit uint8, period time.Duration, opts ...Option) modbus.Device {
 	d := modbus.Device{Name: name, Profile: profile, Unit: unit, Poll: period}
-	return complete(d, profile, opts)
-}
-
-// complete adds the registers of a profile to d.
-func complete(d modbus.Device, name string, opts []Option) modbus.Device {
-	o := options{periods: make(map[Group]time.Duration), pt: 1, ct: 1}
-	for _, opt := range opts {
-		opt(&o)
+	p, err := Load(profile)
+	if err == nil {
+		d, err = complete(d, p, newOptions(opts))
 	}
-	registers, err := o.registers(name)
-	if err != nil {
-		d.Err = err
-		return d
-	}
-	d.Registers = append(slices.Clip(d.Registers), registers...)
+	d.Err = err
 	return d
 }
 
-func (o *options) registers(name string) ([]modbus.Register, error) {
-	p, err := load(name)
-	if err != nil {
-		return nil, err
+// complete adds the registers and commands of p to d.
+func complete(d modbus.Device, p *Profile, o options) (modbus.Device, error) {
+	if err := o.check(p); err != nil {
+		return d, err
 	}
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	var list []modbus.Register
-	for _, point := range p.Points {
-		if point.Group != ratioGroup && !slices.Contains(o.groups, point.Group) {
+	table := p.table()
+	d.Registers, d.RPC = slices.Clip(d.Registers), slices.Clip(d.RPC)
+	for i := range p.Points {
+		point := &p.Points[i]
+		read := point.Group == ratioGroup || slices.Contains(o.groups, point.Group)
+		if !read && !point.Command {
 			continue
 		}
-		registers, err := point.registers()
+		registers, err := point.registers(table)
 		if err != nil {
-			return nil, err
+			return d, err
+		}
+		if o.arrays && point.Count > 0 {
+			registers = []modbus.Register{point.array(table)}
 		}
 		for _, r := range registers {
-			list = append(list, o.adapt(r, point))
+			if !read {
+				d.RPC = append(d.RPC, modbus.Command{Method: r.Key, Function: writeMultiple, Register: r})
+				continue
+			}
+			d.Registers = append(d.Registers, o.adapt(r, point))
 		}
 	}
-	return list, nil
+	signs, err := o.signs(p)
+	d.Registers = append(d.Registers, signs...)
+	if err == nil && len(d.Registers) == 0 {
+		err = fmt.Errorf("meter: profile %s has none of the groups %v", p.ID, o.groups)
+	}
+	return d, err
 }
 
-func (o *options) check() error {
-	if o.groups == nil {
-		o.groups = []Group{Measurement, Energy}
+// writeMultiple is function 16, which writes several registers, and the only one that
+// writes to the meters that can be written to.
+const writeMultiple = 16
+
+// table returns where the points of p are.
+func (p *Profile) table() modbus.Table {
+	if p.Function == 4 {
+		return modbus.Input
 	}
-	known := []Group{Measurement, Energy, TimeOfUse, Demand, Harmonics, Status, Configuration}
-	for _, g := range o.groups {
-		if !slices.Contains(known, g) {
-			return fmt.Errorf("meter: no group %q; there are %v", g, known)
-		}
-	}
-	for g, period := range o.periods {
-		if !slices.Contains(o.groups, g) {
-			return fmt.Errorf("meter: a period is given for group %q, which is not read", g)
-		}
-		if period <= 0 {
-			return fmt.Errorf("meter: the period of group %q is not positive", g)
-		}
-	}
-	if o.pt <= 0 || o.ct <= 0 {
-		return fmt.Errorf("meter: ratios %v and %v are not positive", o.pt, o.ct)
-	}
-	return nil
+	return modbus.Holding
 }
 
 // adapt applies the options to a register of point.
-func (o *options) adapt(r modbus.Register, point Point) modbus.Register {
+func (o *options) adapt(r modbus.Register, point *Point) modbus.Register {
 	r.Poll = o.periods[point.Group]
-	switch {
-	case point.Group == ratioGroup:
+	if point.Group == ratioGroup {
 		r.Attribute = true
 		r.Report = &telemetry.ReportPolicy{Mode: telemetry.OnChange}
-	case point.Group == Status && point.Writable: // the outputs
+	}
+	if point.Writable && (point.Command || o.writable && point.Group == Settings) {
 		r.Writable, r.WriteMultiple = true, true
 	}
+	scale := point.scale()
 	for factor := range strings.SplitSeq(point.Ratio, "*") {
 		switch {
 		case factor == "":
 		case o.fromMeter:
 			r.Times = append(r.Times, factor+"_ratio")
 		default:
-			ratio := map[string]float64{"pt": o.pt, "ct": o.ct}[factor]
-			r = times(r, ratio)
+			ratio := o.ratio(factor)
+			r, scale = times(r, ratio), scale*ratio
 		}
 	}
+	if low, high, ok := point.available(); ok && point.measured() && r.Type != modbus.Bytes && len(r.Times) == 0 {
+		low, high = low*scale, high*scale
+		if point.Sign != "" {
+			low = -high
+		}
+		r.Min, r.Max = &low, &high
+	}
+	if point.Sign != "" {
+		r.Times = append(r.Times, signKey(point.Sign))
+	}
 	return r
+}
+
+// ratio returns the fixed ratio of a name in a profile.
+func (o *options) ratio(name string) float64 {
+	switch name {
+	case "pt":
+		return o.pt
+	case "ct":
+		return o.ct
+	default:
+		return 1
+	}
 }
 
 // times multiplies r by ratio. The scale becomes a divisor, so that a reading is
@@ -154,62 +134,46 @@ func times(r modbus.Register, ratio float64) modbus.Register {
 	return r
 }
 
-// Profiles returns the profiles for modbus.WithProfiles.
-func Profiles() modbus.Profiles {
-	p := make(modbus.Profiles)
-	for _, name := range Names() {
-		p[name] = func(d modbus.Device, doc json.RawMessage) (modbus.Device, error) {
-			opts, err := parseOptions(doc)
-			if err != nil {
-				return d, err
-			}
-			d = complete(d, name, opts)
-			err, d.Err = d.Err, nil
-			return d, err
+// signs returns the registers that hold the signs which points are given. Each is
+// the highest byte of another point's register: an attribute that is 1 or -1.
+func (o *options) signs(p *Profile) ([]modbus.Register, error) {
+	var list []modbus.Register
+	for i := range p.Points {
+		point := &p.Points[i]
+		if point.Sign == "" || !slices.Contains(o.groups, point.Group) {
+			continue
 		}
+		of := p.point(point.Sign)
+		if of == nil {
+			return nil, fmt.Errorf("meter: point %s of profile %s has the sign of %q, which is none", point.Key, p.ID, point.Sign)
+		}
+		r := modbus.Register{
+			Key: signKey(of.Key), Table: p.table(), Address: of.Address, Type: modbus.Int8, Variants: byteSigns(),
+			Attribute: true, Report: &telemetry.ReportPolicy{Mode: telemetry.OnChange}, Poll: o.periods[point.Group],
+		}
+		if of.Order == "CDAB" {
+			r.Address += uint16(of.words() - 1)
+		}
+		list = append(list, r)
 	}
-	return p
+	return list, nil
 }
 
-// parseOptions reads the profileOptions of a configuration file.
-func parseOptions(doc json.RawMessage) ([]Option, error) {
-	if len(doc) == 0 {
-		return nil, nil
-	}
-	var f struct {
-		Groups  []Group           `json:"groups"`
-		Periods map[Group]float64 `json:"periods"`
-		Ratios  json.RawMessage   `json:"ratios"`
-	}
-	dec := json.NewDecoder(strings.NewReader(string(doc)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&f); err != nil {
-		return nil, err
-	}
-	var opts []Option
-	if f.Groups != nil {
-		opts = append(opts, Groups(f.Groups...))
-	}
-	for g, ms := range f.Periods {
-		opts = append(opts, Every(g, time.Duration(ms*float64(time.Millisecond))))
-	}
-	ratios, err := parseRatios(f.Ratios)
-	return append(opts, ratios...), err
+// signKey returns the key of the sign of a power: power_direction_l1 for
+// active_power_l1.
+func signKey(of string) string {
+	return "power_direction" + strings.TrimPrefix(of, "active_power")
 }
 
-func parseRatios(doc json.RawMessage) ([]Option, error) {
-	switch string(doc) {
-	case "", "null", `"off"`:
-		return nil, nil
-	case `"meter"`:
-		return []Option{RatiosFromMeter()}, nil
+// byteSigns makes a signed byte its sign.
+func byteSigns() map[string]telemetry.Value {
+	m := make(map[string]telemetry.Value, 256)
+	for i := -128; i < 128; i++ {
+		sign := int64(1)
+		if i < 0 {
+			sign = -1
+		}
+		m[strconv.Itoa(i)] = telemetry.Int(sign)
 	}
-	fixed := struct {
-		PT float64 `json:"pt"`
-		CT float64 `json:"ct"`
-	}{1, 1}
-	if err := json.Unmarshal(doc, &fixed); err != nil {
-		return nil, errors.New(`ratios: want "off", "meter" or {"pt": 1, "ct": 40}`)
-	}
-	return []Option{Ratios(fixed.PT, fixed.CT)}, nil
+	return m
 }

@@ -19,5 +19,5 @@ func ExampleDevice() {
 		},
 	}
 	fmt.Println(cfg.Validate(), len(cfg.Devices[0].Registers), len(cfg.Devices[1].Registers))
-	// Output: <nil> 54 268
+	// Output: <nil> 58 272
 }

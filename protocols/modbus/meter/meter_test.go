@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +17,6 @@ import (
 	"github.com/gridlinks/iot-gateway/protocols/modbus/modbustest"
 	"github.com/gridlinks/iot-gateway/telemetry"
 )
-
-func all() []meter.Group {
-	return []meter.Group{meter.Measurement, meter.Energy, meter.TimeOfUse, meter.Demand, meter.Harmonics, meter.Status, meter.Configuration}
-}
 
 // poll polls a simulated meter once and returns its readings by key, and the
 // requests that it took.
@@ -34,7 +31,7 @@ func poll(t *testing.T, d modbus.Device, prepare func(u *modbustest.Unit)) (map[
 		u.OnRequest(func(r modbustest.Request) { requests = append(requests, r) })
 	}
 	d.URL, d.Poll = "tcp://meter", time.Hour
-	c := modbus.New(modbus.Config{Open: bus.Open, Devices: []modbus.Device{d}})
+	c := meter.New(modbus.Config{Open: bus.Open, Devices: []modbus.Device{d}})
 	h := connectortest.NewHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -59,7 +56,7 @@ func TestTheDefaultGroupsTakeTwoRequests(t *testing.T) {
 }
 
 func TestAllGroupsTakeFewRequestsAndCoverTheSuggestedBlocks(t *testing.T) {
-	values, requests := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(all()...)), nil)
+	values, requests := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(meter.AllGroups()...)), nil)
 	require.LessOrEqual(t, len(requests), 9)
 	for _, block := range [][2]int{{14, 56}, {70, 52}, {122, 120}, {242, 60}, {302, 57}, {407, 46}, {464, 49}, {616, 2}} {
 		for a := block[0]; a < block[0]+block[1]; a++ {
@@ -78,7 +75,7 @@ func TestAllGroupsTakeFewRequestsAndCoverTheSuggestedBlocks(t *testing.T) {
 
 // TestKnownRegisters checks scale, sign, width and order against words made by hand.
 func TestKnownRegisters(t *testing.T) {
-	values, _ := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(all()...)), func(u *modbustest.Unit) {
+	values, _ := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(meter.AllGroups()...)), func(u *modbustest.Unit) {
 		u.SetWords(modbus.Holding, 20, 2301)
 		u.SetWords(modbus.Holding, 26, 512)
 		u.SetWords(modbus.Holding, 36, 0xFFFF, 0xFC18) // -1000 W
@@ -92,7 +89,7 @@ func TestKnownRegisters(t *testing.T) {
 	})
 	for key, want := range map[string]telemetry.Value{
 		"voltage_l1": telemetry.Float(230.1), "current_l1": telemetry.Float(5.12), "active_power_total": telemetry.Float(-1),
-		"power_factor_total": telemetry.Float(0.987), "frequency": telemetry.Float(49.98), "energy_active_import": telemetry.Float(1234.56),
+		"power_factor_total": telemetry.Float(-0.987), "frequency": telemetry.Float(49.98), "energy_active_import": telemetry.Float(1234.56),
 		"harmonic_voltage_l1_h31": telemetry.Float(0.77), "temperature_l1": telemetry.Float(-1),
 		"energy_active_total_valley": telemetry.Float(0.42), "di_status": telemetry.Int(5),
 	} {
@@ -142,26 +139,11 @@ func TestMistakesAreReportedByTheConnector(t *testing.T) {
 		`"harmonics", which is not`: meter.Device(meter.ADW300, "m", 1, time.Second, meter.Every(meter.Harmonics, time.Minute)),
 		"ratios 0 and 1 are not":    meter.Device(meter.ADW300, "m", 1, time.Second, meter.Ratios(0, 1)),
 		`period of group "energy"`:  meter.Device(meter.ADW300, "m", 1, time.Second, meter.Every(meter.Energy, 0)),
+		"has no ratios to read":     meter.Device(meter.SDM120, "m", 1, time.Second, meter.RatiosFromMeter()),
+		"none of the groups":        meter.Device(meter.SDM120, "m", 1, time.Second, meter.Groups(meter.Settings)),
 	} {
 		require.ErrorContains(t, modbus.Config{URL: "tcp://x", Devices: []modbus.Device{d}}.Validate(), want)
 	}
-}
-
-func TestEveryPointHasKeySourceAndUniqueRegisters(t *testing.T) {
-	points, err := meter.Points(meter.ADW300)
-	require.NoError(t, err)
-	require.Len(t, points, 235)
-	keys := make(map[string]bool)
-	for _, p := range points {
-		require.NotEmpty(t, p.Source, p.Key)
-		require.NotEmpty(t, p.Confidence, p.Key)
-		require.False(t, keys[p.Key], p.Key)
-		keys[p.Key] = true
-	}
-	d := meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(all()...))
-	require.Len(t, d.Registers, 235-6+180)
-	d.URL = "tcp://x"
-	require.NoError(t, modbus.Config{Devices: []modbus.Device{d}}.Validate())
 }
 
 func TestTheSimulatedMeterIsPlausible(t *testing.T) {
@@ -174,4 +156,47 @@ func TestTheSimulatedMeterIsPlausible(t *testing.T) {
 	require.InDelta(t, f("active_power_total"), f("active_power_l1")+f("active_power_l2")+f("active_power_l3"), 0.01)
 	require.InDelta(t, f("active_power_l1"), f("voltage_l1")*f("current_l1")*f("power_factor_l1")/1000, 0.02)
 	require.Greater(t, f("energy_active_import"), 10000.0)
+}
+
+func TestThePowerFactorHasTheSignOfThePower(t *testing.T) {
+	values, _ := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second), func(u *modbustest.Unit) {
+		u.SetUint32(modbus.Holding, 30, 5000)
+		u.SetUint32(modbus.Holding, 32, 0xFFFFEC78) // -5000
+		u.SetWords(modbus.Holding, 54, 950, 950, 950, 950)
+	})
+	require.Equal(t, 0.95, values["power_factor_l1"].Float())
+	require.Equal(t, -0.95, values["power_factor_l2"].Float())
+	require.Equal(t, 0.95, values["power_factor_total"].Float())
+	require.Equal(t, telemetry.Int(-1), values["power_direction_l2"])
+}
+
+func TestValuesThatAreNotAvailableAreNotReported(t *testing.T) {
+	values, _ := poll(t, meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(meter.AllGroups()...), meter.Ratios(2, 3)), func(u *modbustest.Unit) {
+		u.SetWords(modbus.Holding, 20, 0xFFFF, 0xFFFE)
+		u.SetWords(modbus.Holding, 356, 0x8000, 0x7FFF, 0x7FFE)
+		u.SetUint32(modbus.Holding, 30, 0x80000000)
+		u.SetUint32(modbus.Holding, 32, 0x80000001)
+		u.SetUint32(modbus.Holding, 62, 0xFFFFFFFF)
+		u.SetWords(modbus.Holding, 58, 0xFFFF)
+	})
+	for _, key := range []string{"voltage_l1", "temperature_l1", "temperature_l2", "active_power_l1", "energy_active_import"} {
+		require.NotContains(t, values, key)
+	}
+	for _, key := range []string{"voltage_l2", "temperature_l3", "active_power_l2", "energy_active_export", "di_status"} {
+		require.Contains(t, values, key)
+	}
+}
+
+func TestArraysAndTimesAreDecoded(t *testing.T) {
+	d := meter.Device(meter.ADW300, "m", 1, time.Second, meter.Groups(meter.Harmonics, meter.Settings, meter.Demand), meter.Arrays())
+	values, _ := poll(t, d, func(u *modbustest.Unit) {
+		u.SetWords(modbus.Holding, 122, 400, 25, 0xFFFF)
+		u.SetWords(modbus.Holding, 17, 0x1E3B, 0x171F, 0x011A)
+		u.SetWords(modbus.Holding, 102, 0x0F08, 0x1D02)
+	})
+	require.Equal(t, "[4.0,0.25,null"+strings.Repeat(",0.0", 27)+"]", values["harmonic_voltage_l1"].String())
+	require.Equal(t, telemetry.String("2026-01-31T23:59:30"), values["clock"])
+	require.Equal(t, telemetry.String("02-29T08:15"), values["max_demand_month_active_import_time"])
+	require.Equal(t, telemetry.String("00000000"), values["max_demand_month_active_export_time"], "a time that is none is reported as it is")
+	require.NotContains(t, values, "harmonic_voltage_l1_h2")
 }

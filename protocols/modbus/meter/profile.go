@@ -1,134 +1,126 @@
 package meter
 
 import (
-	_ "embed" // the register maps
+	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
-
-	"github.com/gridlinks/iot-gateway/protocols/modbus"
+	"io/fs"
+	"strings"
 )
 
-// ADW300 is the Acrel ADW300 three-phase meter and its wireless variants.
-const ADW300 = "acrel-adw300"
-
-//go:embed adw300.json
-var adw300 []byte
-
-// A Group is a set of points that one wants or does not.
-type Group string
-
-// The groups.
+// Names of profiles that code often names. [Names] lists all of them.
 const (
-	Measurement   Group = "measurement" // voltages, currents, powers, power factors, frequency
-	Energy        Group = "energy"
-	TimeOfUse     Group = "time-of-use" // energy by tariff
-	Demand        Group = "demand"
-	Harmonics     Group = "harmonics"
-	Status        Group = "status"        // inputs, outputs, alarms, temperatures, residual current, unbalance, angles
-	Configuration Group = "configuration" // settings of the meter
-
-	ratioGroup Group = "ratio"
+	ADW300 = "acrel-adw300"   // Acrel ADW300, three phases, and its wireless variants
+	SDM120 = "eastron-sdm120" // Eastron SDM120, one phase
+	SDM630 = "eastron-sdm630" // Eastron SDM630, three phases
 )
 
-// A Point is a register, or a run of equal registers, of a profile.
-type Point struct {
-	Key       string  `json:"key"`
-	Address   uint16  `json:"address"`   // from 0
-	Type      string  `json:"type"`      // int16, uint16, int32, uint32, bits16 or raw
-	Registers int     `json:"registers"` // of type raw
-	Count     int     `json:"count"`     // equal values in a row; 0: one
-	First     int     `json:"firstOrder"`
-	Scale     float64 `json:"scale"` // reading = register * Scale in Unit; 0: 1
-	Unit      string  `json:"unit"`
-	Ratio     string  `json:"ratio"` // pt, ct, pt*ct or nothing: what a secondary value is multiplied by
-	Group     Group   `json:"group"`
-	Writable  bool    `json:"writable"`
+//go:embed profiles/*.json
+var files embed.FS
 
-	Bits     map[string]string `json:"bits"`     // names of the bits
-	Inferred string            `json:"inferred"` // why the point is less certain than the profile
-	Note     string            `json:"note"`
+// A Confidence is how sure a register map, or a point of it, is. None was checked
+// against a meter.
+type Confidence string
 
-	// Source says where the point comes from, and Confidence how sure it is.
-	Source     string `json:"-"`
-	Confidence string `json:"-"`
+// The degrees of confidence.
+const (
+	High       Confidence = "high"        // the maker's manual, or independent sources that agree
+	MediumHigh Confidence = "medium-high" // one source that is in wide use
+	Medium     Confidence = "medium"      // one source
+	Inferred   Confidence = "inferred"    // not stated by a source, but follows from the points around it
+)
+
+// A Profile is the register map of a kind of meter.
+type Profile struct {
+	ID         string     `json:"id"`
+	Vendor     string     `json:"vendor"`
+	Model      string     `json:"model"`
+	Confidence Confidence `json:"confidence"`
+	Why        string     `json:"why"` // what the confidence rests on, if not on the sources alone
+	Sources    []Source   `json:"sources"`
+	Notes      []string   `json:"notes"`
+
+	// Function reads the meter: 3 holding registers, or 4 input registers.
+	Function uint8 `json:"function"`
+
+	// Blocks are ranges that are best read at once: first address and count.
+	Blocks [][2]uint16 `json:"blocks"`
+
+	Points   []Point   `json:"points"`
+	History  *History  `json:"history"`
+	Extremes *Extremes `json:"extremes"`
 }
 
-// A profile is a register map file.
-type profile struct {
-	ID         string `json:"id"`
-	Model      string `json:"model"`
-	Confidence string `json:"confidence"`
-	Sources    []struct {
-		What string `json:"what"`
-		URL  string `json:"url"`
-	} `json:"sources"`
+// A Source is where the facts of a profile come from.
+type Source struct {
+	What string `json:"what"`
+	URL  string `json:"url"`
+}
+
+// A History is what a meter keeps of the months that are over. Period n, from 1 for
+// the last one, begins at First + (n-1)·Stride, with its time in the format Time.
+// The addresses of the points count from there.
+type History struct {
+	First  uint16  `json:"first"`
+	Stride uint16  `json:"stride"`
+	Count  int     `json:"count"`
+	Time   string  `json:"time"`
 	Points []Point `json:"points"`
 }
 
-// Names returns the names of the profiles.
-func Names() []string { return []string{ADW300} }
-
-// Points returns the points of a profile.
-func Points(name string) ([]Point, error) {
-	p, err := load(name)
-	return p.Points, err
+// Extremes are the highest and lowest values of months. Month n, from 0 for this
+// one, begins at First + n·Stride; the addresses of the points count from there, and
+// the lowest values come MinOffset after. Two registers follow each value: minute
+// and hour, day and month.
+type Extremes struct {
+	First     uint16  `json:"first"`
+	Stride    uint16  `json:"stride"`
+	Count     int     `json:"count"`
+	MinOffset uint16  `json:"minOffset"`
+	Max       []Point `json:"max"`
 }
 
-func load(name string) (p profile, err error) {
-	if name != ADW300 {
-		return p, fmt.Errorf("meter: no profile %q; there are %v", name, Names())
+// Names returns the names of the profiles, sorted.
+func Names() []string {
+	list, err := fs.Glob(files, "profiles/*.json")
+	if err != nil {
+		return nil // the pattern is right
 	}
-	if err := json.Unmarshal(adw300, &p); err != nil {
-		return p, fmt.Errorf("meter: profile %s: %w", name, err)
+	for i, file := range list {
+		list[i] = strings.TrimSuffix(strings.TrimPrefix(file, "profiles/"), ".json")
 	}
-	source := ""
-	if len(p.Sources) > 0 {
-		source = p.Sources[0].What
+	return list
+}
+
+// Load reads a profile. It is read from the program each time; callers that need
+// one often keep it.
+func Load(name string) (*Profile, error) {
+	doc, err := files.ReadFile("profiles/" + name + ".json")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil, fmt.Errorf("meter: no profile %q; there are %s", name, strings.Join(Names(), ", "))
+	} else if err != nil {
+		return nil, fmt.Errorf("meter: profile %s: %w", name, err)
+	}
+	p := new(Profile)
+	if err := json.Unmarshal(doc, p); err != nil {
+		return nil, fmt.Errorf("meter: profile %s: %w", name, err)
 	}
 	for i := range p.Points {
-		p.Points[i].Source, p.Points[i].Confidence = source, p.Confidence
+		p.Points[i].Confidence = p.Confidence
 		if p.Points[i].Inferred != "" {
-			p.Points[i].Confidence = "inferred: " + p.Points[i].Inferred
+			p.Points[i].Confidence = Inferred
 		}
 	}
 	return p, nil
 }
 
-// registers returns the registers that p stands for.
-func (p Point) registers() ([]modbus.Register, error) {
-	r := modbus.Register{Key: p.Key, Address: p.Address, Scale: p.Scale}
-	step := uint16(1)
-	switch p.Type {
-	case "uint16", "bits16":
-		r.Type = modbus.Uint16
-	case "int16":
-		r.Type = modbus.Int16
-	case "uint32":
-		r.Type, step = modbus.Uint32, 2
-	case "int32":
-		r.Type, step = modbus.Int32, 2
-	case "raw":
-		r.Type, r.Count = modbus.Bytes, p.Registers
-	default:
-		return nil, fmt.Errorf("meter: point %s has unknown type %q", p.Key, p.Type)
+// point returns the point of a key, or nil.
+func (p *Profile) point(key string) *Point {
+	for i := range p.Points {
+		if p.Points[i].Key == key {
+			return &p.Points[i]
+		}
 	}
-	if p.Count == 0 {
-		return []modbus.Register{r}, nil
-	}
-	var list []modbus.Register
-	for i := range p.Count {
-		r.Key = fmt.Sprintf("%s_h%d", p.stem(), p.First+i)
-		list = append(list, r)
-		r.Address += step
-	}
-	return list, nil
-}
-
-// stem returns the key of a run of harmonics without its range of orders.
-func (p Point) stem() string {
-	suffix := fmt.Sprintf("_%d_%d", p.First, p.First+p.Count-1)
-	if n := len(p.Key) - len(suffix); n > 0 && p.Key[n:] == suffix {
-		return p.Key[:n]
-	}
-	return p.Key
+	return nil
 }

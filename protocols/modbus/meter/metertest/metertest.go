@@ -3,83 +3,166 @@
 package metertest
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/gridlinks/iot-gateway/protocols/modbus"
+	"github.com/gridlinks/iot-gateway/protocols/modbus/meter"
 	"github.com/gridlinks/iot-gateway/protocols/modbus/modbustest"
 )
 
-// phases are the shares of the three phases in the load.
-func phases() [3]float64 { return [3]float64{0.36, 0.33, 0.31} }
-
-// ADW300 makes u an Acrel ADW300 that measures a load which follows the time of day:
-// about a third of peak (kilowatts) at night, peak in the early afternoon, with a
-// ripple of a few percent. Its registers are brought up to date by each request.
+// ADW300 makes u an Acrel ADW300, see [Simulate].
 func ADW300(u *modbustest.Unit, peak float64) {
-	m := &meter{unit: u, peak: peak, last: time.Now(), energy: [3]float64{4321, 3987, 3654}}
-	u.SetWords(modbus.Holding, 14, 1, 1) // ratios
-	m.update(m.last)
-	u.OnRequest(func(modbustest.Request) { m.update(time.Now()) })
-}
-
-type meter struct {
-	unit *modbustest.Unit
-	peak float64
-
-	mu     sync.Mutex
-	last   time.Time
-	energy [3]float64 // kWh by phase
-}
-
-// load returns the load in kilowatts at a time.
-func (m *meter) load(t time.Time) float64 {
-	hour := float64(t.Hour()) + float64(t.Minute())/60 + float64(t.Second())/3600
-	day := math.Max(0, math.Sin(math.Pi*(hour-6)/15))
-	ripple := 1 + 0.03*math.Sin(float64(t.UnixMilli())/7000)
-	return m.peak * (0.35 + 0.62*day) * ripple
-}
-
-const powerFactor = 0.95
-
-// update writes the registers for a time: voltages in 0.1 V, currents in 0.01 A,
-// powers in watts as 32-bit numbers, energies in 0.01 kWh.
-func (m *meter) update(now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	hours := now.Sub(m.last).Hours()
-	m.last = now
-	total := m.load(now)
-	reactive := total * math.Tan(math.Acos(powerFactor))
-	apparent := total / powerFactor
-	for i, share := range phases() {
-		n := uint16(i)
-		volts := 231 + 2*math.Sin(float64(now.UnixMilli())/20000+float64(i))
-		m.energy[i] += total * share * hours
-		m.word(20+n, volts*10)
-		m.word(23+n, volts*math.Sqrt(3)*10)
-		m.word(26+n, apparent*share*1000/volts*100)
-		m.long(30+2*n, total*share*1000)
-		m.long(38+2*n, reactive*share*1000)
-		m.long(46+2*n, apparent*share*1000)
-		m.word(54+n, powerFactor*1000)
-		m.long(70+10*n, m.energy[i]*100)
-		m.long(72+10*n, m.energy[i]*100)
+	if err := Simulate(u, meter.ADW300, peak); err != nil {
+		panic(err) // the profile is part of the program
 	}
-	m.long(36, total*1000)
-	m.long(44, reactive*1000)
-	m.long(52, apparent*1000)
-	m.word(57, powerFactor*1000)
-	m.word(59, 5000+2*math.Sin(float64(now.UnixMilli())/9000))
-	m.long(60, (m.energy[0]+m.energy[1]+m.energy[2])*100)
-	m.long(62, (m.energy[0]+m.energy[1]+m.energy[2])*100)
 }
 
-func (m *meter) word(addr uint16, v float64) {
-	m.unit.SetWords(modbus.Holding, addr, uint16(math.Round(v)))
+// refresh is how old the registers of a simulated meter may be.
+const refresh = 100 * time.Millisecond
+
+// Simulate makes u a meter of a profile that measures a load which follows the time of
+// day: about a third of peak (kilowatts) at night, peak in the early afternoon, with a
+// ripple of a few percent. Its registers are brought up to date by requests.
+//
+// Voltages, currents, powers and energies agree with each other. Outputs and settings
+// hold what is written to them; the clock is that of this machine and cannot be set.
+// Points that are no quantity are zero.
+func Simulate(u *modbustest.Unit, profile string, peak float64) error {
+	p, err := meter.Load(profile)
+	if err != nil {
+		return err
+	}
+	if !(peak > 0) {
+		return fmt.Errorf("metertest: the peak of %v kW is not positive", peak)
+	}
+	s := &simulation{unit: u, table: modbus.Holding, load: newLoad(peak, p)}
+	if p.Function == 4 {
+		s.table = modbus.Input
+	}
+	now := time.Now()
+	s.load.advance(now)
+	for i := range p.Points {
+		point := &p.Points[i]
+		if s.write(point, point.Address, now, 1) && point.Group != meter.Settings {
+			s.points = append(s.points, point)
+		}
+		if point.Key == "clock" {
+			s.points = append(s.points, point)
+		}
+	}
+	s.past(p, now)
+	u.OnRequest(func(modbustest.Request) { s.update(time.Now()) })
+	return nil
 }
 
-func (m *meter) long(addr uint16, v float64) {
-	m.unit.SetUint32(modbus.Holding, addr, uint32(int32(math.Round(v))))
+type simulation struct {
+	unit   *modbustest.Unit
+	table  modbus.Table
+	points []*meter.Point // that change
+
+	mu   sync.Mutex
+	load *load
+}
+
+// update brings the registers up to date.
+func (s *simulation) update(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.load.at) < refresh {
+		return
+	}
+	s.load.advance(now)
+	for _, p := range s.points {
+		s.write(p, p.Address, now, 1)
+	}
+}
+
+// write sets p's registers from addr to the load's value times share, and reports
+// whether there is one.
+func (s *simulation) write(p *meter.Point, addr uint16, now time.Time, share float64) bool {
+	if p.Format != "" {
+		s.unit.SetWords(s.table, addr, clock(p.Format, now)...)
+		return true
+	}
+	for i := range max(p.Count, 1) {
+		x, ok := s.load.value(p.Key, p.First+i)
+		if !ok {
+			return false
+		}
+		words := encode(p, x*share)
+		s.unit.SetWords(s.table, addr, words...)
+		addr += uint16(len(words))
+	}
+	return true
+}
+
+// past fills the history and the extremes.
+func (s *simulation) past(p *meter.Profile, now time.Time) {
+	if h := p.History; h != nil {
+		for n := range h.Count {
+			first := h.First + uint16(n)*h.Stride
+			month := time.Date(now.Year(), now.Month()-time.Month(n), 1, 0, 0, 0, 0, now.Location())
+			s.unit.SetWords(s.table, first, clock(h.Time, month)...)
+			for i := range h.Points {
+				s.write(&h.Points[i], first+h.Points[i].Address, now, 1-0.05*float64(n+1))
+			}
+		}
+	}
+	if x := p.Extremes; x != nil {
+		for n := range x.Count {
+			for part, share := range [...]float64{1.1, 0.4} {
+				first := x.First + uint16(n)*x.Stride + uint16(part)*x.MinOffset
+				for i := range x.Max {
+					addr := first + x.Max[i].Address
+					s.write(&x.Max[i], addr, now, share)
+					s.unit.SetWords(s.table, addr+uint16(len(encode(&x.Max[i], 0))), clock("mhdM", now)...)
+				}
+			}
+		}
+	}
+}
+
+// clock returns the registers of a time, two of layout's parts in each.
+func clock(layout string, t time.Time) []uint16 {
+	part := map[byte]int{
+		'y': t.Year() % 100, 'M': int(t.Month()), 'd': t.Day(), 'h': t.Hour(), 'm': t.Minute(), 's': t.Second(),
+	}
+	var words []uint16
+	for i := 0; i+1 < len(layout); i += 2 {
+		words = append(words, uint16(part[layout[i]]<<8|part[layout[i+1]]))
+	}
+	return words
+}
+
+// encode returns the registers of p, of one value, that say x.
+func encode(p *meter.Point, x float64) []uint16 {
+	if p.Scale != 0 {
+		x /= p.Scale
+	}
+	var bits uint64
+	n := 1
+	switch p.Type {
+	case "float32":
+		bits, n = uint64(math.Float32bits(float32(x))), 2
+	case "float64":
+		bits, n = math.Float64bits(x), 4
+	case "int32", "uint32":
+		bits, n = uint64(int64(math.Round(x))), 2
+	case "int64", "uint64":
+		bits, n = uint64(int64(math.Round(x))), 4
+	default:
+		bits = uint64(int64(math.Round(x)))
+	}
+	words := make([]uint16, n)
+	for i := range words {
+		at := n - 1 - i
+		if p.Order == "CDAB" {
+			at = i
+		}
+		words[at] = uint16(bits >> (16 * i))
+	}
+	return words
 }
