@@ -43,7 +43,11 @@ func TestANewDeviceFilterTakesEffectAtOnce(t *testing.T) {
 	eventually(t, "that of b is announced", func() bool { return p.isOnline("other") })
 	require.False(t, p.isOnline("kept"))
 
+	submit(t, ha, "two x", 1)
+	require.NoError(t, g.SetDeviceFilter(deny("two|three")))
+	require.False(t, p.wentOffline("two x"), "an expression is for whole names")
 	require.NoError(t, g.SetDeviceFilter(deny("two.*", "three")))
+	require.True(t, p.wentOffline("two x"))
 	require.True(t, p.wentOffline("two"))
 	require.True(t, p.wentOffline("three"))
 	require.False(t, p.wentOffline("one"))
@@ -111,6 +115,44 @@ func TestTheFilterHoldsForAConnectorThatComes(t *testing.T) {
 	require.Equal(t, []string{"good"}, known(g))
 	require.NoError(t, stop())
 	require.Equal(t, []int64{1}, p.ints("bad"))
+}
+
+// hooked calls before when a device is announced.
+type hooked struct {
+	*remote
+	before func(device string)
+}
+
+func (h *hooked) DeviceOnline(ctx context.Context, d telemetry.Device) error {
+	h.before(d.Name)
+	return h.remote.DeviceOnline(ctx, d)
+}
+
+// A filter that comes while a connector is heard or announces counts for that.
+func TestTheFilterCountsForWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, f := &hooked{remote: newRemote(true), before: func(string) {}}, newFeed()
+		g, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f), gateway.WithIdleTimeout(time.Minute))
+		h := <-f.host
+		submit(t, h, "silent", 1)
+		time.Sleep(2 * time.Minute)
+		require.True(t, p.wentOffline("silent"))
+		p.before = func(string) { require.NoError(t, g.SetDeviceFilter(deny("bad"))) }
+		b := reading("silent", 2) // is announced, and the filter comes
+		b.Device("bad", "")
+		b.Telemetry("n", telemetry.Int(2))
+		_, err := h.Submit(t.Context(), b)
+		require.NoError(t, err)
+		require.Equal(t, []string{"silent"}, known(g))
+		require.True(t, p.wentOffline("bad"))
+
+		p.before = func(string) { require.NoError(t, g.SetDeviceFilter(deny("worse"))) }
+		require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: "worse"}))
+		require.Equal(t, []string{"silent"}, known(g))
+		require.False(t, p.isOnline("worse"))
+		p.before = func(string) {}
+		require.NoError(t, stop())
+	})
 }
 
 // Whatever comes at the same time: a device that does not pass the last filter is

@@ -302,6 +302,27 @@ func TestIdleDevicesAreAnnouncedAsGone(t *testing.T) {
 		require.Equal(t, map[string]bool{"mute": false, "quiet": false, "busy": true}, online)
 		submit(t, h, "quiet", 1)
 		require.True(t, p.isOnline("quiet"), "its next data announces it again")
+		require.NoError(t, h.DeviceOnline(t.Context(), telemetry.Device{Name: "mute"}))
+		time.Sleep(50 * time.Second)
+		synctest.Wait()
+		require.True(t, p.isOnline("mute"), "it was announced less than the time-out ago")
+		require.NoError(t, stop())
+	})
+}
+
+// Devices whose connector is not there, or has said that they are gone, are not
+// announced as gone.
+func TestDevicesThatAreNotOnlineAreNotIdle(t *testing.T) {
+	path := deviceFile(t, `{"of another": ["b", "x"]}`)
+	synctest.Test(t, func(t *testing.T) {
+		p, f := newRemote(true), newFeed()
+		_, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f), gateway.WithDeviceFile(path), gateway.WithIdleTimeout(time.Minute))
+		h := <-f.host
+		submit(t, h, "left", 1)
+		require.NoError(t, h.DeviceOffline(t.Context(), "left"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, []string{"left"}, p.offline, "once, by its connector")
 		require.NoError(t, stop())
 	})
 }
@@ -347,6 +368,7 @@ func TestIdleDevicesAreNoticedInTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, f := newRemote(true), newFeed()
 			_, stop := run(t, gateway.WithPlatform(p), gateway.WithConnector("a", f), gateway.WithIdleTimeout(timeout))
+			time.Sleep(within * 7 / 10) // not when they are looked for
 			submit(t, <-f.host, "d", 1)
 			time.Sleep(timeout - time.Nanosecond)
 			synctest.Wait()
