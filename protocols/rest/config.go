@@ -207,8 +207,11 @@ func (c Config) withDefaults() Config {
 		v   *time.Duration
 		def time.Duration
 	}{
-		{&c.HeaderTimeout, DefaultHeaderTimeout}, {&c.ReadTimeout, DefaultReadTimeout}, {&c.WriteTimeout, DefaultWriteTimeout},
-		{&c.IdleTimeout, DefaultIdleTimeout}, {&c.StoreTimeout, DefaultStoreTimeout},
+		{&c.HeaderTimeout, DefaultHeaderTimeout},
+		{&c.ReadTimeout, DefaultReadTimeout},
+		{&c.WriteTimeout, DefaultWriteTimeout},
+		{&c.IdleTimeout, DefaultIdleTimeout},
+		{&c.StoreTimeout, DefaultStoreTimeout},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def

@@ -86,7 +86,7 @@ func TestConformance(t *testing.T) {
 				RPCs: []rest.RPC{{MethodFilter: "ring", Request: rest.Request{URL: d.URL + "/ring"}}},
 			})
 			s := &sender{c: c, client: &http.Client{Transport: &http.Transport{}}}
-			ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends before the test does
+			ctx, cancel := context.WithCancel(context.Background())
 			var work sync.WaitGroup
 			work.Go(func() { s.run(ctx) })
 			t.Cleanup(func() {

@@ -123,8 +123,13 @@ func TestCalls(t *testing.T) {
 		call("teapot", rest.Request{URL: d.URL + "/teapot"}),
 	}})
 	for _, c := range []struct{ method, params, want string }{
-		{"json", `{"x":[1,"a\"b"]}`, `{"on":true}`}, {"text", `"on"`, `"plain \"text\""`}, {"quoted", `"on"`, `"plain \"text\""`}, {"follow", ``, `{"on":true}`},
-		{"form", `{"a":"x y","b":2}`, `"x y2"`}, {"urlform", `{"a":"x&y","b":2}`, `"x&y2"`}, {"auth", ``, `"u:p"`},
+		{"json", `{"x":[1,"a\"b"]}`, `{"on":true}`},
+		{"text", `"on"`, `"plain \"text\""`},
+		{"quoted", `"on"`, `"plain \"text\""`},
+		{"follow", ``, `{"on":true}`},
+		{"form", `{"a":"x y","b":2}`, `"x y2"`},
+		{"urlform", `{"a":"x&y","b":2}`, `"x&y2"`},
+		{"auth", ``, `"u:p"`},
 		{"get", `"requestUrlExpression=` + d.URL + `/json;"`, `{"on":true}`},
 		{"set", `{"requestUrlExpression":"` + d.URL + `/json","HTTPMethod":"PUT","value":"on","timeout":2}`, `{"on":true}`},
 	} {
@@ -139,9 +144,14 @@ func TestCalls(t *testing.T) {
 	assert.Contains(t, got, `PUT|/json|text/plain; charset=utf-8|on`)
 	for _, c := range []struct{ method, params, want string }{
 		{"teapot", ``, `rest: call "teapot" of device "D 1": ` + d.URL + `/teapot: status 418 I'm a teapot: no such thing`},
-		{"moved", ``, "status 302 Found"}, {"large", ``, "has more than 1048576 bytes"}, {"slow", ``, "no answer within 100ms"},
-		{"form", `"x"`, "is no JSON object"}, {"json", `{}`, "placeholder ${params.x} has no value"}, {"json", `{`, "the parameters are not JSON"},
-		{"unknown", ``, "no remote procedure call is configured"}, {"get", `"value=1;"`, "no remote procedure call is configured"},
+		{"moved", ``, "status 302 Found"},
+		{"large", ``, "has more than 1048576 bytes"},
+		{"slow", ``, "no answer within 100ms"},
+		{"form", `"x"`, "is no JSON object"},
+		{"json", `{}`, "placeholder ${params.x} has no value"},
+		{"json", `{`, "the parameters are not JSON"},
+		{"unknown", ``, "no remote procedure call is configured"},
+		{"get", `"value=1;"`, "no remote procedure call is configured"},
 		{"get", `"requestUrlExpression=ftp://h;timeout=-1;"`, "begins with neither"},
 	} {
 		_, err := rpc(t, s, c.method, c.params)
@@ -185,7 +195,7 @@ func TestCertificatesOfServers(t *testing.T) {
 	d.Server = httptest.NewUnstartedServer(d)
 	conf, err := tlsconf.Files{CA: certs.CA, Cert: certs.ServerCert, Key: certs.ServerKey}.Server(nil)
 	require.NoError(t, err)
-	d.Server.TLS = conf
+	d.TLS = conf
 	d.StartTLS()
 	t.Cleanup(d.Close)
 	_, err = rest.SendOnce(t.Context(), rest.Request{URL: d.URL})

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -102,8 +103,8 @@ func (d *document) data(m *Message, compatible bool) (*fastjson.Value, error) {
 
 // set sets members of an object. Of several with one name the first counts.
 func (d *document) set(root *fastjson.Value, params []Param) {
-	for i := len(params) - 1; i >= 0; i-- {
-		root.Set(params[i].Name, d.arena.NewString(params[i].Value))
+	for _, p := range slices.Backward(params) {
+		root.Set(p.Name, d.arena.NewString(p.Value))
 	}
 }
 

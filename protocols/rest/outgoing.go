@@ -93,8 +93,8 @@ func (o *outgoing) send(ctx context.Context, get lookup) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := ""
-	if content, kind, err = o.encode(content); err != nil {
+	content, kind, err := o.encode(content)
+	if err != nil {
 		return nil, err
 	}
 	var wait backoff.Backoff

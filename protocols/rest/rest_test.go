@@ -149,8 +149,12 @@ func TestArraysAreBatches(t *testing.T) {
 func TestValuesHaveTheirTypes(t *testing.T) {
 	e := sensor("/d")
 	e.Timeseries = []rest.Datapoint{
-		{Key: "f", Value: "${v}", Type: "double"}, {Key: "s", Value: "${v}", Type: "string"}, {Key: "${k}", Value: "${v}"},
-		{Key: "nested", Value: "${d.v[1]}", Type: "double"}, {Key: "b", Value: "${b}", Type: "boolean"}, {Key: "gone", Value: "${x}", Type: "double"},
+		{Key: "f", Value: "${v}", Type: "double"},
+		{Key: "s", Value: "${v}", Type: "string"},
+		{Key: "${k}", Value: "${v}"},
+		{Key: "nested", Value: "${d.v[1]}", Type: "double"},
+		{Key: "b", Value: "${b}", Type: "boolean"},
+		{Key: "gone", Value: "${x}", Type: "double"},
 	}
 	s, host := start(t, rest.Config{Endpoints: []rest.Endpoint{e}})
 	require.Equal(t, 200, send(t, "POST", "http://"+s.Addrs()[0]+"/d", `{"name":"A","v":3,"k":"dynamic","d":{"v":[1,2.5]},"b":true,"x":null}`).status)

@@ -135,12 +135,19 @@ func TestPaths(t *testing.T) {
 		path, url string
 		want      map[string]string // nil: it does not match
 	}{
-		{"/a", "/a", map[string]string{}}, {"/a", "/a/", nil}, {"/a", "/A", nil},
-		{"/d/{id}", "/d/7", map[string]string{"id": "7"}}, {"/d/{id}", "/d/", nil}, {"/d/{id}", "/d/7/8", nil},
+		{"/a", "/a", map[string]string{}},
+		{"/a", "/a/", nil},
+		{"/a", "/A", nil},
+		{"/d/{id}", "/d/7", map[string]string{"id": "7"}},
+		{"/d/{id}", "/d/", nil},
+		{"/d/{id}", "/d/7/8", nil},
 		{"/d/{id}", "/d/a%2Fb%20c", map[string]string{"id": "a/b c"}},
-		{"/d/{id}/x-{k}.json", "/d/7/x-t.json", map[string]string{"id": "7", "k": "t"}}, {"/d/{id}/x-{k}.json", "/d/7/x-tajson", nil},
-		{`/n/{n:\d{1,3}}`, "/n/123", map[string]string{"n": "123"}}, {`/n/{n:\d{1,3}}`, "/n/1234", nil},
-		{"/f/{rest:.*}", "/f/a/b", map[string]string{"rest": "a/b"}}, {"/ä/{x}", "/%C3%A4/y", map[string]string{"x": "y"}},
+		{"/d/{id}/x-{k}.json", "/d/7/x-t.json", map[string]string{"id": "7", "k": "t"}},
+		{"/d/{id}/x-{k}.json", "/d/7/x-tajson", nil},
+		{`/n/{n:\d{1,3}}`, "/n/123", map[string]string{"n": "123"}},
+		{`/n/{n:\d{1,3}}`, "/n/1234", nil},
+		{"/f/{rest:.*}", "/f/a/b", map[string]string{"rest": "a/b"}},
+		{"/ä/{x}", "/%C3%A4/y", map[string]string{"x": "y"}},
 	} {
 		u, err := url.Parse("http://h" + c.url)
 		require.NoError(t, err)
