@@ -109,6 +109,8 @@
 //
 // Events and history are not read, and structures are not written. Arrays have
 // 65,535 elements at most, and answers 2 MB. The library that decodes messages,
-// github.com/gopcua/opcua, panics at some messages that no correct server sends: a
-// server that is not trusted should be connected to from a process of its own.
+// github.com/gopcua/opcua v0.9.1, panics at some messages that no correct server
+// sends, in a goroutine of its own, which ends the process: an array of a length below
+// -1. With a security policy only a server whose certificate is trusted can send one.
+// A server that is not trusted should be connected to from a process of its own.
 package opcua
