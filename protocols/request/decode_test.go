@@ -185,7 +185,7 @@ func meterConverter() *request.Converter {
 		Device: "meter ${id}", Profile: "meter",
 		Attributes: []request.Datapoint{{Key: "serial", Value: "${serial}", Type: "string"}},
 		Timeseries: []request.Datapoint{{Key: "p", Value: "${values.p}", Type: "float"}, {Key: "u", Value: "${values.u[0]}", TimeField: "at"}, {Key: "state", Value: "${state}", Type: "string"}},
-	}, `{"id":17,"serial":"A-1","at":"2026-01-01T00:00:00Z","ts":1700000000000,"values":{"p":12.5,"u":[230.1,229.9,231]},"state":"running"}`)
+	}, `{"id":17,"serial":"A-1","at":1767225600,"ts":1700000000000,"values":{"p":12.5,"u":[230.1,229.9,231]},"state":"running"}`)
 }
 
 func TestConvertingDoesNotAllocate(t *testing.T) {

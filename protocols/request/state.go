@@ -12,7 +12,7 @@ type endpointState struct {
 	notBefore time.Time // what the server asked for by Retry-After
 	faulty    bool      // a message of the last answer did not convert
 
-	etag, modified string // of the last answer that was taken
+	etag, modified string // of the last answer that was taken; empty unless only changes are asked for
 
 	mu  sync.Mutex
 	err error // of the last poll

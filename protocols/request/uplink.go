@@ -57,9 +57,7 @@ func (r *run) fetch(ctx context.Context, e *endpoint, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if e.onlyChanged {
-		req.conditions = e.state.conditions()
-	}
+	req.conditions = e.state.conditions()
 	var first http.Header
 	var fault error
 	for page := 1; req != nil; page++ {
