@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gridlinks/iot-gateway/eventstore/filestore"
+	"github.com/gridlinks/iot-gateway/eventstore/memstore"
 	"github.com/gridlinks/iot-gateway/tbclient/tbtest"
 )
 
@@ -147,6 +149,28 @@ func TestAConnectionThatCannotBeWrittenIsUndone(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(r.dir, "backup")))
 	r.push(connectorAttribute("two", now(), nil, `{"rate":8}`))
 	eventually(t, "it is followed here", func() bool { return r.field.runs("two", `"rate":8`) })
+}
+
+func TestSettingsThatCannotBeWrittenAreUndone(t *testing.T) {
+	r := remoteRig(t)
+	require.True(t, r.flows("D1"))
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "backup")))
+	r.write("backup", "")
+	r.push(map[string]any{"general_configuration": map[string]any{
+		"ts": now(), "reportStrategy": map[string]any{"type": "ON_REPORT_PERIOD", "reportPeriod": 3_600_000},
+	}})
+	require.Contains(t, r.problem("general_configuration"), "taken back")
+	require.True(t, r.flows("D1"), "nothing is held back")
+
+	inFiles := map[string]any{"storage_configuration": map[string]any{"type": "file", "data_folder_path": filepath.Join(r.dir, "data")}}
+	r.push(inFiles)
+	require.Contains(t, r.problem("storage_configuration"), "taken back")
+	require.IsType(t, new(memstore.Store), r.g.Store())
+	require.NoError(t, os.Remove(filepath.Join(r.dir, "backup")))
+	inFiles["storage_configuration"].(map[string]any)["ts"] = now() // what is the same is not tried again
+	r.push(inFiles)
+	eventually(t, "it is in files", func() bool { _, ok := r.g.Store().(*filestore.Store); return ok })
+	require.True(t, r.flows("D1"))
 }
 
 func TestGeneralConfigurationWithoutAConnection(t *testing.T) {
