@@ -289,3 +289,16 @@ func TestNewObjectsAreFound(t *testing.T) {
 	d.Set(ai(2), wire.PresentValue, wire.RealValue(2))
 	readAll(t, host, 3)
 }
+
+func TestANameThatWasMissingIsReadLater(t *testing.T) {
+	var n bacnettest.Network
+	d := plant(t, &n, "192.0.2.10", 2)
+	d.Set(ai(1), wire.ObjectName, wire.TextValue(""))
+	cfg := all(&n, nil)
+	cfg.Rescan = 20 * time.Millisecond
+	host := connectortest.NewHost(t)
+	start(t, bacnet.New(cfg), host)
+	readAll(t, host, 1)
+	d.Set(ai(1), wire.ObjectName, wire.TextValue("AI 1")) // there are as many objects as before
+	readAll(t, host, 2)
+}

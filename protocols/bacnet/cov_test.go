@@ -96,6 +96,26 @@ func TestSubscriptionsAreRenewedAndMadeAgain(t *testing.T) {
 	eventually(t, "changes still arrive", is(host, "AHU", "AI 0", telemetry.Float32(77)))
 }
 
+func TestValuesThatAreSubscribedToAreReadOnceInAWhile(t *testing.T) {
+	var n bacnettest.Network
+	d := plant(t, &n, "192.0.2.10", 1)
+	host := connectortest.NewHost(t)
+	start(t, bacnet.New(all(&n, withCOV(bacnet.COV{Resync: 50 * time.Millisecond}, 20*time.Millisecond))), host)
+	eventually(t, "all is subscribed to", func() bool { return d.Subscriptions() == 1 })
+	eventually(t, "the first notification arrived", func() bool { return d.Unconfirmed() == 0 })
+	reads := 0
+	eventually(t, "it is read again and again", func() bool {
+		for _, r := range d.Requests() {
+			for _, ref := range r.References {
+				if ref.Property == wire.PresentValue {
+					reads++
+				}
+			}
+		}
+		return reads >= 8
+	})
+}
+
 func TestADeviceThatWasAwayIsSubscribedToAgain(t *testing.T) {
 	var n bacnettest.Network
 	d := plant(t, &n, "192.0.2.10", 3)

@@ -266,14 +266,23 @@ func TestDatesAndTimesAreText(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A constructed value that nests without end, and lengths beyond the input.
+// A constructed value that nests too deep, or without end, and lengths beyond the input.
 func TestHostileInputIsRefused(t *testing.T) {
-	deep := make([]byte, 0, 4000)
-	for range 2000 {
-		deep = wire.AppendOpen(deep, 3)
+	nested := func(open, closed int) error {
+		answer := unhex(t, "0c000000051955")
+		for range open {
+			answer = wire.AppendOpen(answer, 3)
+		}
+		for range closed {
+			answer = wire.AppendClose(answer, 3)
+		}
+		_, _, err := wire.ParseReadPropertyACK(answer)
+		return err
 	}
-	_, _, err := wire.ParseReadPropertyACK(append(unhex(t, "0c000000051955"), deep...))
-	require.ErrorIs(t, err, wire.ErrMalformed)
+	require.NoError(t, nested(33, 33))
+	require.ErrorIs(t, nested(34, 34), wire.ErrMalformed)
+	require.ErrorIs(t, nested(2000, 2000), wire.ErrMalformed)
+	require.ErrorIs(t, nested(33, 32), wire.ErrMalformed)
 	for _, s := range []string{"75ffffffffff00", "25", "75fe", "75ff0000", "f5", "65", "0d", "44", "4442", "12", "16", "8109", "820a"} {
 		d := wire.NewDecoder(unhex(t, s))
 		d.Application()
