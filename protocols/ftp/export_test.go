@@ -102,3 +102,12 @@ func ReadJournal(data []byte, server string) int {
 	_ = j.last()
 	return len(j.states)
 }
+
+// Dial connects once.
+func Dial(ctx context.Context, cfg Config) error {
+	s, err := New(cfg).cfg.Dial(ctx)
+	if err == nil {
+		_ = s.Close()
+	}
+	return err
+}
