@@ -255,7 +255,7 @@ func (r *run) deliver(ctx context.Context, p *files, f remote, st *fileState, da
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		fault, bad = cmp.Or(fault, err), bad+lost
+		fault, bad = worse(fault, err), bad+lost
 		open.Rows += n
 		if open.Rows < rows {
 			if err := r.journal.put(p.key+f.path, st, false); err != nil {
@@ -267,8 +267,17 @@ func (r *run) deliver(ctx context.Context, p *files, f remote, st *fileState, da
 	r.c.files.Add(1)
 	r.c.rows.Add(uint64(rows)) //nolint:gosec // not negative
 	r.verdict(p, f, c, fault, bad)
-	st.finish(p.partial(f.path), c, data, fault != nil, r.last)
+	st.finish(p.partial(f.path), c, data, fault != nil && !connector.IsInvalid(fault), r.last)
 	return r.journal.put(p.key+f.path, st, false)
+}
+
+// worse returns the error that counts: one of the conversion, which keeps a file where
+// it is, rather than one of data that nobody can take, which would change nothing.
+func worse(a, b error) error {
+	if a == nil || b != nil && connector.IsInvalid(a) && !connector.IsInvalid(b) {
+		return b
+	}
+	return a
 }
 
 // verdict counts and logs what is wrong with a file.
@@ -353,7 +362,7 @@ func (r *run) rows(ctx context.Context, c *content, from, n int, base int64, t *
 	bad, fault = 0, nil
 	for i := range n { // one of them is at fault, which costs the others nothing
 		lost, err := r.rows(ctx, c, from+i, 1, base, t)
-		fault, bad = cmp.Or(fault, err), bad+lost
+		fault, bad = worse(fault, err), bad+lost
 	}
 	return bad, fault
 }
