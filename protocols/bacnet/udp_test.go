@@ -20,14 +20,15 @@ import (
 type bbmd struct {
 	conn                      *net.UDPConn
 	refuse                    atomic.Bool
+	iAm                       []byte // network message; what it answers broadcasts with, in the device's name
 	registrations, broadcasts atomic.Int64
 }
 
-func newBBMD(t *testing.T, device string) *bbmd {
+func newBBMD(t *testing.T, device string, iAm []byte) *bbmd {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(t, err)
-	b := &bbmd{conn: conn}
+	b := &bbmd{conn: conn, iAm: iAm}
 	done := make(chan struct{})
 	t.Cleanup(func() {
 		_ = conn.Close()
@@ -55,6 +56,10 @@ func newBBMD(t *testing.T, device string) *bbmd {
 				_, _ = conn.WriteToUDPAddrPort(wire.AppendResult(nil, code), from)
 			case wire.DistributeBroadcast:
 				b.broadcasts.Add(1)
+				if b.iAm != nil {
+					_, _ = conn.WriteToUDPAddrPort(wire.Finish(append(wire.AppendForwarded(nil, netip.MustParseAddrPort(device)), b.iAm...)), from)
+					continue
+				}
 				forwarded := wire.Finish(append(wire.AppendForwarded(nil, from), f.NPDU...))
 				_, _ = conn.WriteToUDPAddrPort(forwarded, netip.MustParseAddrPort(device))
 			}
@@ -69,7 +74,7 @@ func TestAForeignDeviceRegistersAndBroadcastsByTheBBMD(t *testing.T) {
 	s, err := bacnettest.Listen("127.0.0.1:0", d)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	b := newBBMD(t, s.Addr())
+	b := newBBMD(t, s.Addr(), nil)
 	b.refuse.Store(true)
 	host := newLogged(t)
 	stop := start(t, bacnet.New(bacnet.Config{
@@ -90,6 +95,29 @@ func TestAForeignDeviceRegistersAndBroadcastsByTheBBMD(t *testing.T) {
 	stop()
 	require.Contains(t, host.book.String(), "refused: foreign-device-registration-refused")
 	require.Contains(t, host.book.String(), "registered as a foreign device")
+}
+
+func TestADeviceThatABBMDForwardsIsReadWhereItIs(t *testing.T) {
+	d := bacnettest.NewDevice(7, "AHU")
+	d.Set(ai(0), wire.PresentValue, wire.RealValue(21.5))
+	s, err := bacnettest.Listen("127.0.0.1:0", d)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	i := wire.IAm{Device: wire.NewObjectID(wire.DeviceObject, 7), MaxAPDU: 1476, Segmentation: wire.NoSegmentation, Vendor: 15}
+	a := wire.APDU{Type: wire.UnconfirmedRequest, Service: wire.ServiceIAm, Payload: i.Append(nil)}
+	n := wire.NPDU{}
+	b := newBBMD(t, s.Addr(), a.Append(n.Append(nil)))
+	host := connectortest.NewHost(t)
+	start(t, bacnet.New(bacnet.Config{
+		Local:    bacnet.Local{Host: "127.0.0.1", Mask: 8, Port: -1, Instance: 599},
+		Foreign:  bacnet.Foreign{Address: b.conn.LocalAddr().String()},
+		Discover: 100 * time.Millisecond,
+		Devices: []bacnet.Device{{
+			Name: "${objectName}", Instances: []bacnet.Range{{First: 7, Last: 7}}, Poll: 20 * time.Millisecond,
+			Items: []bacnet.Item{{Key: "t", Objects: bacnet.Object(wire.AnalogInput, 0)}},
+		}},
+	}), host)
+	eventually(t, "it is read", is(host, "AHU", "t", telemetry.Float32(21.5)))
 }
 
 func TestSegmentsOverUDP(t *testing.T) {
