@@ -76,7 +76,7 @@ func (d *depot) append(ctx context.Context, in *interruptible, rec []byte) (*sto
 		if in.waited() {
 			in = new(interruptible)
 		}
-		in.Context, in.leave = ctx, leave
+		in.Context, in.leave = ctx, leave //nolint:fatcontext // it is used again, not nested
 		offset, err := st.store.Append(in, rec)
 		in.end()
 		d.exit()

@@ -210,9 +210,9 @@ func TestPointsAreCountedByKind(t *testing.T) {
 	}
 	eventually(t, "they are published", func() bool { s := g.Stats(); return s.Published == 3 && s.Attributes == 1 })
 	c := g.Stats().Connectors["a"]
-	require.EqualValues(t, []uint64{8, 2}, []uint64{c.Telemetry, c.Attributes})
+	require.Equal(t, []uint64{8, 2}, []uint64{c.Telemetry, c.Attributes})
 	require.Equal(t, c.Telemetry+c.Attributes, c.Stored+c.Filtered+c.Invalid+c.Denied)
-	require.EqualValues(t, []uint64{2, 1, 3, 3, 2, 2}, []uint64{c.Received, c.Records, c.Stored, c.Filtered, c.Invalid, c.Denied})
+	require.Equal(t, []uint64{2, 1, 3, 3, 2, 2}, []uint64{c.Received, c.Records, c.Stored, c.Filtered, c.Invalid, c.Denied})
 	require.Greater(t, c.Bytes, uint64(10))
 	require.Less(t, c.Bytes, uint64(60))
 	require.NoError(t, stop())
