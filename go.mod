@@ -3,7 +3,6 @@ module github.com/gridlinks/iot-gateway
 go 1.25.0
 
 require (
-	github.com/coder/websocket v1.8.15
 	github.com/eclipse/paho.golang v0.23.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/fsnotify/fsnotify v1.10.1

@@ -2,19 +2,9 @@ package main
 
 import (
 	"github.com/gridlinks/iot-gateway/connector"
-	"github.com/gridlinks/iot-gateway/protocols/modbus"
-	"github.com/gridlinks/iot-gateway/protocols/mqtt"
-	"github.com/gridlinks/iot-gateway/protocols/serial"
-	"github.com/gridlinks/iot-gateway/protocols/snmp"
+	"github.com/gridlinks/iot-gateway/protocols/all"
 )
 
 // protocols returns every protocol that keeps the binary static. Who needs fewer
-// deletes a line, and the binary is smaller.
-func protocols() []connector.Type {
-	return []connector.Type{
-		modbus.Type(),
-		mqtt.Type(),
-		serial.Type(),
-		snmp.Type(),
-	}
-}
+// names them, such as modbus.Type(), and the binary is smaller.
+func protocols() []connector.Type { return all.Types() }

@@ -11,7 +11,7 @@ import (
 )
 
 // ReadServer is what Type reads a server with.
-var ReadServer ServerReader = readServer //nolint:gochecknoglobals // constant
+var ReadServer ServerReader = readServer
 
 // PollOnce polls all paths once, in a run of its own.
 func PollOnce(ctx context.Context, c connector.Connector, host connector.Host) error {

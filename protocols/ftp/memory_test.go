@@ -63,12 +63,6 @@ func (m *memory) taken() []string {
 	return m.reads
 }
 
-func (m *memory) setDown(down bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.down = down
-}
-
 func (m *memory) Dial(ctx context.Context) (ftp.Session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -94,6 +94,7 @@ func TestSchema(t *testing.T) {
 			"socket":                        "Where to listen or connect, and how messages end.",
 			"socket.type":                   "Stream (TCP) or datagrams (UDP).",
 			"type":                          "Stream (TCP) or datagrams (UDP), in older files.",
+			"reportStrategy.type":           "Send every reading, changes only, the latest once in a period, or both.",
 			"mode":                          "Listen (server) or connect (client).",
 			"address":                       "Address to listen on or to connect to.",
 			"port":                          "Port to listen on or to connect to.",
