@@ -8,7 +8,7 @@ import (
 	"github.com/gridlinks/iot-gateway/protocols/bacnet"
 	"github.com/gridlinks/iot-gateway/protocols/ftp"
 	"github.com/gridlinks/iot-gateway/protocols/ftp/sftp"
-	"github.com/gridlinks/iot-gateway/protocols/modbus"
+	"github.com/gridlinks/iot-gateway/protocols/modbus/meter"
 	"github.com/gridlinks/iot-gateway/protocols/mqtt"
 	"github.com/gridlinks/iot-gateway/protocols/opcua"
 	"github.com/gridlinks/iot-gateway/protocols/request"
@@ -23,7 +23,7 @@ func Types() []connector.Type {
 	return []connector.Type{
 		bacnet.Type(),
 		ftp.Type(),
-		modbus.Type(),
+		meter.Type(), // modbus, with the profiles of meters
 		mqtt.Type(),
 		opcua.Type(),
 		request.Type(),
