@@ -115,8 +115,8 @@ func (d *device) subscriberName() string {
 	return d.subscriber.Name
 }
 
-// parseParams returns the parameters of a call: a JSON value, which may be wrapped as
-// {"value": ...}. No parameters are the zero Value.
+// parseParams returns the parameters of a call, a JSON value as it is: what is wrapped
+// as {"value": ...} is taken out by who needs it. No parameters are the zero Value.
 func parseParams(doc json.RawMessage) (telemetry.Value, error) {
 	if len(bytes.TrimSpace(doc)) == 0 {
 		return telemetry.Value{}, nil
